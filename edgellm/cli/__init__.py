@@ -1,0 +1,1 @@
+"""The `edgellm` command: one file a command, each importing what it needs when it runs."""

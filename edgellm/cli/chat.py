@@ -1,0 +1,65 @@
+"""`edgellm chat`: a conversation in lines, on a terminal or through a pipe."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgellm.cli import options
+
+if TYPE_CHECKING:
+    from edgellm.config import Settings
+    from edgellm.request import ChatRequest
+
+
+def chat(
+    model: options.Model = None,
+    system: options.System = None,
+    plain: Annotated[bool, typer.Option("--plain", help="Line by line; works through a pipe too.")] = False,
+    max_tokens: options.MaxTokens = None,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    min_p: options.MinP = None,
+    seed: options.Seed = None,
+    context: options.Context = None,
+    threads: options.Threads = None,
+    gpu_layers: options.GpuLayers = None,
+    kv_type: options.KvType = None,
+    flash_attention: options.FlashAttention = None,
+    offline: options.Offline = None,
+    log_level: options.LogLevel = None,
+) -> int:
+    """Talk with a model; it remembers what was said. /help lists what can be typed besides."""
+    from edgellm import config
+    from edgellm.cli import prompt
+    from edgellm.request import ChatRequest, Prompt
+
+    request = ChatRequest(
+        input=Prompt(""), sampling=prompt.sampling(temperature, top_k, top_p, min_p, seed), max_tokens=max_tokens
+    )
+    settings = config.load(
+        {
+            "model": model,
+            "context": context,
+            "threads": threads,
+            "gpu_layers": gpu_layers,
+            "kv_type": kv_type,
+            "flash_attention": flash_attention,
+            "offline": offline,
+            "log_level": log_level,
+        }
+    )
+    return converse(settings, request, system)
+
+
+def converse(settings: Settings, request: ChatRequest, system: str | None) -> int:
+    """Chat until the person leaves; `request` gives everything but the messages. Returns the exit code."""
+    from edgellm.cli import session
+    from edgellm.cli.line_chat import LineChat
+    from edgellm.cli.lines import LineReader
+    from edgellm.cli.prompt import utf8
+
+    with session.Session(session.open_model(settings, settings.model)) as opened:
+        return LineChat(opened, LineReader(), request, utf8(system or "")).run()

@@ -1,0 +1,82 @@
+"""Options that several commands share, each defined once; None means that the settings decide."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+_MODEL = "What the model is and how it is loaded"
+_SAMPLING = "How the answer is made"
+_SERVER = "Server"
+
+Model = Annotated[
+    str | None,
+    typer.Option("--model", "-m", metavar="MODEL", help="A name from `edgellm models`, or the path of a GGUF file."),
+]
+Context = Annotated[
+    int | None,
+    typer.Option(metavar="TOKENS", help="Length of the context; 0 is the model's.", rich_help_panel=_MODEL),
+]
+Threads = Annotated[
+    int | None, typer.Option(metavar="N", help="Threads that compute; 0 is one a core.", rich_help_panel=_MODEL)
+]
+GpuLayers = Annotated[
+    int | None, typer.Option(metavar="N", help="Layers on the GPU; -1 is all that fit.", rich_help_panel=_MODEL)
+]
+KvType = Annotated[
+    str | None, typer.Option(metavar="f16|q8_0", help="Number format of the KV cache.", rich_help_panel=_MODEL)
+]
+FlashAttention = Annotated[
+    str | None, typer.Option(metavar="auto|on|off", help="Fused attention kernels.", rich_help_panel=_MODEL)
+]
+Offline = Annotated[
+    bool | None, typer.Option("--offline", help="Never use the network.", rich_help_panel=_MODEL, show_default=False)
+]
+LogLevel = Annotated[
+    str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error.", rich_help_panel=_MODEL)
+]
+
+System = Annotated[str | None, typer.Option(metavar="TEXT", help="Instructions that the model follows throughout.")]
+MaxTokens = Annotated[
+    int | None,
+    typer.Option(metavar="N", min=1, help="Longest answer; as long as fits if not given.", rich_help_panel=_SAMPLING),
+]
+Temperature = Annotated[
+    float | None, typer.Option(metavar="X", help="0 always takes the likeliest token.", rich_help_panel=_SAMPLING)
+]
+TopK = Annotated[
+    int | None, typer.Option(metavar="N", help="Choose among the N likeliest; 0 is off.", rich_help_panel=_SAMPLING)
+]
+TopP = Annotated[
+    float | None, typer.Option(metavar="X", help="Choose among the likeliest that sum to X.", rich_help_panel=_SAMPLING)
+]
+MinP = Annotated[
+    float | None,
+    typer.Option(metavar="X", help="Leave out what is X times less likely than the best.", rich_help_panel=_SAMPLING),
+]
+Seed = Annotated[
+    int | None, typer.Option(metavar="N", help="The same seed gives the same answer.", rich_help_panel=_SAMPLING)
+]
+
+Host = Annotated[str | None, typer.Option(help="Address to listen on (127.0.0.1 if not set).", rich_help_panel=_SERVER)]
+Port = Annotated[int | None, typer.Option(help="Port to listen on (11435 if not set).", rich_help_panel=_SERVER)]
+Slots = Annotated[
+    int | None, typer.Option(metavar="N", help="Sequences kept in the KV cache.", rich_help_panel=_SERVER)
+]
+Parallel = Annotated[
+    int | None, typer.Option(metavar="N", help="Sequences that decode at once.", rich_help_panel=_SERVER)
+]
+Batch = Annotated[int | None, typer.Option(metavar="TOKENS", help="Tokens a step computes.", rich_help_panel=_SERVER)]
+Queue = Annotated[
+    int | None, typer.Option(metavar="N", help="Requests that may wait for their turn.", rich_help_panel=_SERVER)
+]
+PrefixCache = Annotated[
+    bool | None,
+    typer.Option(
+        "--prefix-cache/--no-prefix-cache",
+        help="Reuse what was computed for the same beginning of a prompt.",
+        rich_help_panel=_SERVER,
+        show_default=False,
+    ),
+]

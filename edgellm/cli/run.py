@@ -1,0 +1,95 @@
+"""`edgellm run`: one prompt, one answer, streamed to stdout."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from edgellm.cli import options
+
+if TYPE_CHECKING:
+    from edgellm.config import Settings
+    from edgellm.request import ChatRequest
+
+
+def run(
+    prompt: Annotated[
+        str | None, typer.Argument(metavar="PROMPT | -", help="What to ask; - reads it from standard input.")
+    ] = None,
+    model: options.Model = None,
+    system: options.System = None,
+    raw: Annotated[bool, typer.Option("--raw", help="Continue the text as it is, without the chat template.")] = False,
+    stats: Annotated[bool, typer.Option("--stats", help="Print token counts and speeds to stderr.")] = False,
+    max_tokens: options.MaxTokens = None,
+    temperature: options.Temperature = None,
+    top_k: options.TopK = None,
+    top_p: options.TopP = None,
+    min_p: options.MinP = None,
+    seed: options.Seed = None,
+    context: options.Context = None,
+    threads: options.Threads = None,
+    gpu_layers: options.GpuLayers = None,
+    kv_type: options.KvType = None,
+    flash_attention: options.FlashAttention = None,
+    offline: options.Offline = None,
+    log_level: options.LogLevel = None,
+) -> int:
+    """Ask a model one thing. Text piped in comes after PROMPT; without either, a chat begins."""
+    from edgellm import config
+    from edgellm.cli import prompt as asked
+    from edgellm.request import ChatRequest, Prompt
+
+    if raw and system:
+        raise typer.BadParameter("--raw uses no template, so there is no place for --system")
+    sampling = asked.sampling(temperature, top_k, top_p, min_p, seed)
+    settings = config.load(
+        {
+            "model": model,
+            "context": context,
+            "threads": threads,
+            "gpu_layers": gpu_layers,
+            "kv_type": kv_type,
+            "flash_attention": flash_attention,
+            "offline": offline,
+            "log_level": log_level,
+        }
+    )
+    text = asked.gather(prompt, exact=raw)
+    request = ChatRequest(input=Prompt(""), sampling=sampling, max_tokens=max_tokens)
+    if text is None and not raw:
+        from edgellm.cli.chat import converse
+
+        return converse(settings, request, system)
+    if not text:
+        raise typer.BadParameter("the prompt is empty")
+    return _answer(settings, _filled(request, text, system, raw), stats)
+
+
+def _filled(request: ChatRequest, text: str, system: str | None, raw: bool) -> ChatRequest:
+    import msgspec
+
+    from edgellm import messages
+    from edgellm.cli.prompt import utf8
+    from edgellm.request import Conversation, Prompt
+
+    if raw:
+        return msgspec.structs.replace(request, input=Prompt(text))
+    first = (messages.system(utf8(system)),) if system else ()
+    return msgspec.structs.replace(request, input=Conversation((*first, messages.user(text))))
+
+
+def _answer(settings: Settings, request: ChatRequest, stats: bool) -> int:
+    import sys
+
+    from edgellm.cli import session
+    from edgellm.cli.answer import Answer
+
+    answer = Answer()
+    with session.Session(session.open_model(settings, settings.model)) as opened:
+        opened.run(answer.stream(opened.model, request))
+    if answer.note and request.max_tokens is None:
+        print(answer.note, file=sys.stderr)
+    if stats:
+        print(answer.stats, file=sys.stderr)
+    return 0

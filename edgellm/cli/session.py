@@ -1,0 +1,65 @@
+"""One command's model and the event loop that it lives in, from opening to the last byte given back."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Coroutine
+from types import TracebackType
+from typing import Any, TypeVar
+
+from edgellm.cli.progress import Meter, waiting
+from edgellm.config import Settings
+from edgellm.model import Model, WrapperModel
+
+Result = TypeVar("Result")
+
+
+def open_model(settings: Settings, name: str) -> Model:
+    """The model called `name`, not loaded yet; fetched first, with a progress bar, if it is not on this machine."""
+    from edgellm.runtime import assemble
+
+    with Meter() as meter:
+        return LoadingShown(assemble.open_model(name, settings, meter))
+
+
+class LoadingShown(WrapperModel):
+    """Says on stderr that the model loads, if that takes longer than a moment."""
+
+    async def start(self) -> None:
+        async with waiting(f"loading {self.inner.info.name}"):
+            await self.inner.start()
+
+
+class Session:
+    """A context manager: loads `model` on entry, closes it on exit, and `run`s coroutines between.
+
+    Ctrl-C while `run` works cancels that coroutine and raises KeyboardInterrupt; the session stays usable.
+    Between two `run`s the loop stands still, so that a terminal can be read plainly, on every platform.
+    """
+
+    def __init__(self, model: Model) -> None:
+        self.model = model
+        self._runner = asyncio.Runner()
+
+    def run(self, work: Coroutine[Any, Any, Result]) -> Result:
+        return self._runner.run(work)
+
+    def __enter__(self) -> Session:
+        self._runner.__enter__()
+        try:
+            self.run(self.model.start())
+        except BaseException:
+            self._leave()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._leave()
+
+    def _leave(self) -> None:
+        try:
+            self.run(self.model.aclose())
+        finally:
+            self._runner.close()

@@ -1,0 +1,5 @@
+"""Brings model files to this machine, whole, checked and in their place, or not at all."""
+
+from edgellm.download.transfer import ensure, fetch
+
+__all__ = ["ensure", "fetch"]

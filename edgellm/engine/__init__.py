@@ -1,0 +1,1 @@
+"""Continuous batching over any `Backend`; sees token ids only, never text."""

@@ -1,0 +1,73 @@
+"""One of a request's answers on its way out: the engine's updates to `Event`s."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from msgspec.structs import replace
+
+from edgellm.chat.answer import AnswerStream
+from edgellm.engine.sequence import Job, Update
+from edgellm.errors import details
+from edgellm.events import Event, Failed, Finished, FinishReason, Progress, Started, Timings, Usage
+
+
+class Choice:
+    """Feed it the updates of `job`; `done` once the last event is out.
+
+    `outcome` and `timings` are for the metrics: how it ended (a finish reason, an error's code), or "cancelled" until
+    it has, and how long everything took so far.
+    """
+
+    def __init__(
+        self, job: Job, index: int, stops: tuple[str, ...], piece: Callable[[int], bytes], load_ms: float
+    ) -> None:
+        self.job = job
+        self.index = index
+        self.done = False
+        self.outcome = "cancelled"
+        self.timings = Timings()
+        self._answer = AnswerStream(piece, stops, index)
+        self._load_ms = load_ms
+        self._generated = 0
+        self._cached = 0
+
+    def events(self, update: Update) -> list[Event]:
+        events: list[Event] = []
+        self.timings = update.timings or self.timings
+        if update.error is not None:
+            self.done, self.outcome = True, update.error.code
+            return [Failed(update.error.code, str(update.error), details(update.error), self.index)]
+        if update.started is not None:
+            self._cached = update.started
+            events.append(Started(len(self.job.prompt), update.started, self.index))
+        if 0 < update.computed < len(self.job.prompt):
+            events.append(Progress(update.computed, len(self.job.prompt), self.index))
+        self._push(update, events)
+        return events
+
+    def _push(self, update: Update, events: list[Event]) -> None:
+        for index, token in enumerate(update.tokens):
+            self._generated += 1
+            if token in self.job.stop_tokens:
+                continue
+            events += self._answer.push(token, update.scores[index] if update.scores else None)
+            if self._answer.stopped is not None:
+                break
+        if update.finished is not None and self._answer.stopped is None:
+            events += self._answer.finish()
+        if update.finished is not None or self._answer.stopped is not None:
+            assert update.timings is not None
+            reason = "stop" if self._answer.stopped is not None else update.finished or "stop"
+            events.append(self._finished(reason, update.timings))
+
+    def _finished(self, reason: FinishReason, timings: Timings) -> Finished:
+        self.done, self.outcome = True, reason
+        self.timings = replace(timings, load_ms=self._load_ms, predicted_n=self._generated)
+        return Finished(
+            reason,
+            Usage(len(self.job.prompt), self._generated, self._cached),
+            self.timings,
+            self._answer.stopped,
+            self.index,
+        )

@@ -1,0 +1,1 @@
+"""HTTP in front of a `Model`; the only place where status codes exist."""

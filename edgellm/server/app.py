@@ -1,0 +1,85 @@
+"""`create_app`: the whole HTTP server as one ASGI application."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from fastapi import FastAPI, Request
+from fastapi.exceptions import RequestValidationError
+from fastapi.telemetry import TelemetryConfig
+from starlette.exceptions import HTTPException
+from starlette.responses import Response
+from starlette.types import ASGIApp
+
+from edgellm.errors import EdgeLLMError
+from edgellm.server import openai, status
+from edgellm.server.error_status import code_of, internal_error, refusal, response_for
+from edgellm.server.guard import Guard
+from edgellm.server.models import Models
+from edgellm.server.request_id import RequestId
+
+_NO_TELEMETRY: TelemetryConfig = {  # no environment variable shall send prompts' traces anywhere
+    "tracing": False,
+    "metrics": False,
+    "logs": False,
+    "auto_configure": False,
+}
+LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
+
+
+def create_app(
+    models: Models, *, hosts: frozenset[str] | None = LOOPBACK, ready: Callable[[], bool] = lambda: True
+) -> ASGIApp:
+    """Serve `models`. `hosts` are the Host names that are answered (None: all); `ready` is what /health tells."""
+    app = FastAPI(title="edgellm", docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=_NO_TELEMETRY)
+    app.state.models = models
+    app.state.ready = ready
+    app.include_router(openai.router)
+    app.include_router(status.router)
+    app.add_exception_handler(EdgeLLMError, _edgellm_error)
+    app.add_exception_handler(RequestValidationError, _invalid_body)
+    app.add_exception_handler(HTTPException, _http_error)
+    app.add_exception_handler(Exception, _bug)
+    return RequestId(Guard(app, hosts))
+
+
+async def _edgellm_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, EdgeLLMError)
+    return response_for(error)
+
+
+async def _invalid_body(request: Request, error: Exception) -> Response:
+    """The first thing wrong with the body, and where."""
+    assert isinstance(error, RequestValidationError)
+    first = error.errors()[0]
+    if first["type"] == "json_invalid":
+        return refusal("invalid_request", f"The body is not JSON: {first['ctx']['error']} at {first['loc'][-1]}.")
+    where = ".".join(_steps(first["loc"]))
+    said = first["msg"].removeprefix("Value error, ")
+    message = f"{where}: {said}." if where else f"The body is not a sound JSON object: {said}."
+    return refusal("invalid_request", message, where or None)
+
+
+def _steps(location: tuple[str | int, ...]) -> list[str]:
+    """The path to a field, without "body" and without the names pydantic gives to a union's members."""
+    return [str(step)[:50] for step in location[1:] if isinstance(step, int) or _is_field(step)]
+
+
+def _is_field(step: str) -> bool:
+    return step[:1].islower() and "[" not in step and step != "str"
+
+
+async def _http_error(request: Request, error: Exception) -> Response:
+    assert isinstance(error, HTTPException)
+    code = code_of(error.status_code)
+    messages = {
+        "not_found": f"There is nothing at {request.url.path[:200]}.",
+        "method_not_allowed": f"{request.method} is not allowed at {request.url.path[:200]}.",
+    }
+    headers = dict(error.headers) if error.headers else None
+    return refusal(code, messages.get(code, error.detail), headers=headers, status=error.status_code)
+
+
+async def _bug(request: Request, error: Exception) -> Response:
+    """Starlette raises the error again after this answer; `RequestId` logs it."""
+    return refusal(*internal_error())

@@ -1,0 +1,84 @@
+"""Which HTTP status each error code has, and OpenAI's shape for errors; no other module knows a status."""
+
+from __future__ import annotations
+
+import math
+
+import msgspec
+from starlette.responses import Response
+
+from edgellm.errors import ContextOverflow, EdgeLLMError, QueueFull
+
+OK = 200
+SERVER_ERROR = 500
+STATUS = {
+    "invalid_request": 400,
+    "context_length_exceeded": 400,
+    "unsupported": 400,
+    "template_error": 400,
+    "foreign_host": 403,
+    "foreign_origin": 403,
+    "model_not_found": 404,
+    "not_found": 404,
+    "method_not_allowed": 405,
+    "body_too_large": 413,
+    "unsupported_media_type": 415,
+    "queue_full": 429,
+    "loading": 503,
+    "unavailable": 503,
+    "worker_died": 503,
+    "deadline_exceeded": 504,
+}
+_TYPES = {403: "permission_error", 429: "rate_limit_error", 503: "unavailable_error"}
+_BY_STATUS = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+
+
+def status_of(code: str) -> int:
+    """500 for every code that is not the caller's doing or a passing state."""
+    return STATUS.get(code, SERVER_ERROR)
+
+
+def code_of(status: int) -> str:
+    """The code for a status that the web framework chose by itself."""
+    return _BY_STATUS.get(status, "invalid_request" if status < SERVER_ERROR else "internal_error")
+
+
+def error_body(code: str, message: str, param: str | None = None) -> bytes:
+    """`{"error": {"message", "type", "param", "code"}}`."""
+    status = status_of(code)
+    kind = _TYPES.get(status, "invalid_request_error" if status < SERVER_ERROR else "server_error")
+    message = message.encode("utf-8", "replace").decode()  # it may quote half a surrogate pair
+    return msgspec.json.encode({"error": {"message": message, "type": kind, "param": param, "code": code}})
+
+
+def refusal(
+    code: str, message: str, param: str | None = None, headers: dict[str, str] | None = None, *, status: int = 0
+) -> Response:
+    """The response for an error that has a code but no exception class; `status` only where the code implies none."""
+    return Response(error_body(code, message, param), status or status_of(code), headers, "application/json")
+
+
+def response_for(error: EdgeLLMError) -> Response:
+    """The whole response for `error`, with Retry-After (whole seconds, at least 1) where trying again may help."""
+    headers = {}
+    if status_of(error.code) in (429, 503):
+        seconds = error.retry_after_s if isinstance(error, QueueFull) else 1.0
+        headers["retry-after"] = str(max(1, math.ceil(min(seconds, 3600.0))))
+    return refusal(error.code, message_of(error), headers=headers)
+
+
+def message_of(error: EdgeLLMError) -> str:
+    """The error's own words; an overflow's two numbers are added where its message lacks them."""
+    message = str(error) or error.code
+    if isinstance(error, ContextOverflow) and not {str(error.needed), str(error.available)} <= set(_numbers(message)):
+        message += f" (needed {error.needed} tokens, available {error.available})"
+    return message
+
+
+def _numbers(text: str) -> list[str]:
+    return "".join(c if c.isdigit() else " " for c in text).split()
+
+
+def internal_error() -> tuple[str, str]:
+    """Code and message for a bug: the log has the details, the client gets none."""
+    return "internal_error", "Something went wrong inside edgellm. Its log has the details, under this request's id."

@@ -1,0 +1,81 @@
+"""What a server on somebody's own machine refuses before any routing: foreign hosts and origins, odd or huge bodies."""
+
+from __future__ import annotations
+
+import re
+
+from starlette.exceptions import HTTPException
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
+
+from edgellm.server.error_status import refusal, status_of
+
+MAX_BODY = 32 * 1024 * 1024
+_CLOSE = {"connection": "close"}
+_HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(:\d{1,5})?")
+
+
+class Guard:
+    """ASGI middleware. `hosts` are the names a Host header may have, ports aside; None allows every name.
+
+    A page of another site that reaches this server through DNS rebinding names that site as Host; one that posts here
+    directly names it as Origin. Both get 403, and there are no CORS headers to invite them.
+    """
+
+    def __init__(self, app: ASGIApp, hosts: frozenset[str] | None, max_body: int = MAX_BODY) -> None:
+        self.app = app
+        self.hosts = hosts
+        self.max_body = max_body
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        if scope["type"] != "http":
+            await self.app(scope, receive, send)
+            return
+        headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
+        if sum(name == b"host" for name, _ in scope["headers"]) > 1:
+            headers[b"host"] = ""
+        problem = self._problem(scope["method"], headers)
+        if problem is not None:
+            await refusal(*problem, headers=_CLOSE)(scope, receive, send)
+        elif scope["method"] == "POST":
+            await self.app(scope, self._limited(receive), send)
+        else:
+            await self.app(scope, receive, send)
+
+    def _problem(self, method: str, headers: dict[bytes, str]) -> tuple[str, str] | None:
+        host = headers.get(b"host", "").lower()
+        origin = headers.get(b"origin")
+        if not self._is_known(host):  # a second Host header counts as none
+            return "foreign_host", "The Host header names another machine. Use localhost or 127.0.0.1 in the address."
+        if origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}"):
+            return "foreign_origin", "Pages of another origin may not use this server."
+        if method != "POST":
+            return None
+        if headers.get(b"content-type", "").partition(";")[0].strip().lower() != "application/json":
+            return "unsupported_media_type", "Send the body as JSON, with the header Content-Type: application/json."
+        length = headers.get(b"content-length", "")
+        if length.isdigit() and int(length[:20]) > self.max_body:
+            return "body_too_large", self._too_large()
+        return None
+
+    def _is_known(self, host: str) -> bool:
+        if self.hosts is None:
+            return True
+        match = _HOST.fullmatch(host)
+        return match is not None and match[1] in self.hosts
+
+    def _too_large(self) -> str:
+        return f"The body is larger than the {self.max_body} bytes that this server accepts."
+
+    def _limited(self, receive: Receive) -> Receive:
+        """`receive`, counting: a chunked body tells its length only by arriving."""
+        seen = 0
+
+        async def counted() -> Message:
+            nonlocal seen
+            message = await receive()
+            seen += len(message.get("body", b""))
+            if seen > self.max_body:
+                raise HTTPException(status_of("body_too_large"), self._too_large(), _CLOSE)
+            return message
+
+        return counted

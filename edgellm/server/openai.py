@@ -1,0 +1,40 @@
+"""OpenAI's two generation endpoints: each body becomes `ChatRequest`s, and the model's events its reply."""
+
+from __future__ import annotations
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from edgellm.server.merge import stream_all
+from edgellm.server.models import Models
+from edgellm.server.openai_chat import ChatBody
+from edgellm.server.openai_chat_reply import ChatChunks, ChatWhole
+from edgellm.server.openai_text import TextBody
+from edgellm.server.openai_text_reply import TextChunks, TextWhole
+from edgellm.server.stream import EventStream, WholeReply
+
+router = APIRouter(prefix="/v1")
+
+
+@router.post("/chat/completions", response_model=None)
+async def chat_completions(body: ChatBody, request: Request) -> Response:
+    models: Models = request.app.state.models
+    model = models.get(body.model or "")
+    asked = body.request()
+    events = model.stream(asked)
+    if body.stream:
+        return EventStream(events, ChatChunks(model.info.name, asked.n, body.include_usage))
+    return WholeReply(events, ChatWhole(model.info.name, asked.n, asked.logprobs is not None))
+
+
+@router.post("/completions", response_model=None)
+async def completions(body: TextBody, request: Request) -> Response:
+    models: Models = request.app.state.models
+    model = models.get(body.model or "")
+    asked = body.requests()
+    echoes = body.echoes()
+    events = stream_all(model, asked)
+    name, n, prompts = model.info.name, body.choices, len(asked)
+    if body.stream:
+        return EventStream(events, TextChunks(name, n, prompts, echoes, body.include_usage))
+    return WholeReply(events, TextWhole(name, n, prompts, echoes, body.logprobs is not None))

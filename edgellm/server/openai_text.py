@@ -1,0 +1,62 @@
+"""The body of POST /v1/completions, and the `ChatRequest`s it means: one a prompt."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from edgellm.errors import RequestError, Unsupported
+from edgellm.request import ChatRequest, Infill, Input, Prompt, TokenIds
+from edgellm.server.openai_options import Count, Options
+
+DEFAULT_MAX_TOKENS = 16  # OpenAI's own
+
+
+class TextBody(Options):
+    prompt: str | list[str] | list[Count] | list[list[Count]]
+    suffix: str | None = None
+    echo: bool | None = None
+    logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+    best_of: int | None = None
+
+    def requests(self) -> list[ChatRequest]:
+        """One a prompt, in their order. Raises RequestError or Unsupported."""
+        if self.best_of not in (None, 1):
+            raise Unsupported("best_of is not supported. Ask for n choices and pick one.")
+        fields = self.request_fields(DEFAULT_MAX_TOKENS if self.max_tokens is None else self.max_tokens)
+        requests = [ChatRequest(input=each, logprobs=self.logprobs, **fields) for each in self._inputs()]
+        if len(requests) * self.choices > 1024:
+            raise RequestError("A request may have at most 1024 choices, prompts times n. Send several requests.")
+        return requests
+
+    def echoes(self) -> list[str]:
+        """What goes before the answer of each prompt: the prompt itself, where `echo` asks for it."""
+        if not self.echo:
+            return []
+        if self.logprobs is not None:
+            raise Unsupported("echo together with logprobs is not supported. Leave one of them out.")
+        if isinstance(self.prompt, str):
+            return [self.prompt]
+        texts = [each for each in self.prompt if isinstance(each, str)]
+        if len(texts) < len(self.prompt):
+            raise Unsupported("echo is not supported for prompts of token ids. Send the prompt as text.")
+        return texts
+
+    def _inputs(self) -> list[Input]:
+        prompts = [self.prompt] if isinstance(self.prompt, str) or _is_ids(self.prompt) else self.prompt
+        if not prompts or [] in prompts:
+            raise RequestError("prompt must not be an empty list.")
+        return [self._input(each) for each in prompts]
+
+    def _input(self, prompt: object) -> Input:
+        if isinstance(prompt, str):
+            return Infill(prompt, self.suffix) if self.suffix else Prompt(prompt)
+        if self.suffix:
+            raise Unsupported("suffix is not supported for prompts of token ids. Send the prompt as text.")
+        assert isinstance(prompt, list)
+        return TokenIds(tuple(prompt))
+
+
+def _is_ids(prompt: object) -> bool:
+    return isinstance(prompt, list) and bool(prompt) and isinstance(prompt[0], int)

@@ -1,0 +1,64 @@
+"""What the server says of itself: its models and its health."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from edgellm.errors import ModelNotFound
+from edgellm.model import ModelInfo
+from edgellm.server.error_status import refusal
+from edgellm.server.models import Models
+
+STATUS_S = 2.0
+router = APIRouter()
+
+
+@router.get("/v1/models", response_model=None)
+async def list_models(request: Request) -> Response:
+    models: Models = request.app.state.models
+    return _json({"object": "list", "data": [_described(info) for info in models.list()]})
+
+
+@router.get("/v1/models/{name:path}", response_model=None)
+async def get_model(name: str, request: Request) -> Response:
+    if not name:
+        raise ModelNotFound("The address names no model. Ask for /v1/models to see them all.")
+    models: Models = request.app.state.models
+    return _json(_described(models.get(name).info))
+
+
+@router.get("/health", response_model=None)
+async def health(request: Request) -> Response:
+    """200 with every model's load, or 503 while models load or when one of them does not answer."""
+    if not request.app.state.ready():
+        return refusal("loading", "The model is still loading. Requests wait for it.", headers={"retry-after": "1"})
+    models: Models = request.app.state.models
+    names = [info.name for info in models.list()]
+    try:
+        async with asyncio.timeout(STATUS_S):
+            load = {name: await models.get(name).status() for name in names}
+    except TimeoutError:
+        return refusal("unavailable", "The model does not answer.", headers={"retry-after": "1"})
+    return _json({"status": "ok", "models": load})
+
+
+def _described(info: ModelInfo) -> dict[str, Any]:
+    """OpenAI's four fields, and under `meta` what is known besides, named as llama-server names it where it does."""
+    meta = {
+        "n_ctx": info.context_length,
+        "n_params": info.parameters,
+        "size": info.size_bytes,
+        "architecture": info.architecture,
+        "quantization": info.quantization,
+        "backend": info.backend,
+    }
+    return {"id": info.name, "object": "model", "created": info.created, "owned_by": "edgellm", "meta": meta}
+
+
+def _json(value: Any) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")

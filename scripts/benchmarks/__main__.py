@@ -1,0 +1,166 @@
+"""`python -m scripts.benchmarks step|serving|startup|all`: measures, and prints one table that others can reproduce.
+
+llama-server is not part of edgellm. To compare, build it from the source that llama-cpp-python was built of:
+
+  pip download --no-deps --no-binary :all: llama-cpp-python==VERSION     (VERSION as in pyproject.toml; then unpack it)
+  cmake -S vendor/llama.cpp -B build -DCMAKE_BUILD_TYPE=Release -DLLAMA_OPENSSL=OFF \\
+        -DLLAMA_BUILD_UI=OFF -DLLAMA_USE_PREBUILT_UI=OFF
+  cmake --build build --target llama-server
+
+and name build/bin/llama-server with --llama-server. Let nothing else run meanwhile.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import shlex
+import sys
+from collections.abc import Callable
+from dataclasses import asdict, replace
+from functools import cache
+from pathlib import Path
+from typing import Any
+
+from edgellm.download.store import Store
+from edgellm.errors import EdgeLLMError
+from scripts import test_models
+from scripts.benchmarks import computer, serving, startup, step_cost
+from scripts.benchmarks.client import Refused
+from scripts.benchmarks.servers import DidNotStart, Setup
+from scripts.benchmarks.table import Row, render
+
+Section = tuple[list[Row], dict[str, Any]]
+_QUICK = "a few runs of each, to see whether it works; the numbers mean little"
+
+
+def main(arguments: list[str] | None = None) -> int:
+    options = _parser().parse_args(arguments)
+    facts = computer.describe() | _facts_of(options)
+    for name, words in facts.items():
+        print(f"{name + ':':14s}{words}", flush=True)
+    sections = {name: measure(options) for name, measure in _SECTIONS.items() if options.what in (name, "all")}
+    rows = [row for more, _ in sections.values() for row in more]
+    print(f"\n{render(rows)}")
+    if options.json:
+        raw = {name: measured for name, (_, measured) in sections.items()}
+        written = {"facts": facts, "table": [asdict(row) for row in rows], **raw}
+        options.json.write_text(json.dumps(written, indent=1), encoding="utf-8")
+    return 0
+
+
+def _step(options: argparse.Namespace) -> Section:
+    directory = test_models.directory().parent / "benchmarks"
+    return step_cost.measure(directory, 20 if options.quick else options.steps, options.threads)
+
+
+def _serving(options: argparse.Namespace) -> Section:
+    setup = Setup(
+        model=_model_file(options.model),
+        threads=options.threads,
+        context=options.context,
+        parallel=max(16, *options.concurrency),
+        llama_server=options.llama_server,
+        extra=tuple(shlex.split(options.llama_server_options)),
+    )
+    plan = serving.Plan(rounds=options.rounds, concurrency=options.concurrency)
+    return serving.measure(setup, replace(plan, rounds=1, tokens=8, cases=4) if options.quick else plan)
+
+
+def _startup(options: argparse.Namespace) -> Section:
+    return startup.measure(3 if options.quick else options.runs)
+
+
+_SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
+    "step": _step,
+    "serving": _serving,
+    "startup": _startup,
+}
+
+
+@cache
+def _model_file(name: str) -> Path:
+    """The file `name`, or the test model of that name, fetched if need be. Raises EdgeLLMError."""
+    found = test_models.models().resolve(name)
+    if isinstance(found, Path):
+        return found.absolute()
+    test_models.fetch(found)
+    return Store(test_models.directory()).path(found)
+
+
+def _facts_of(options: argparse.Namespace) -> dict[str, str]:
+    facts = {"command": f"scripts/bench {shlex.join(sys.argv[1:])}"}
+    if options.what != "startup":
+        facts["threads"] = str(options.threads)
+    if options.what in ("serving", "all"):
+        facts["model"] = f"{_model_file(options.model).name}, with a context of {options.context} tokens"
+        if options.llama_server:
+            facts["llama-server"] = computer.version_of(options.llama_server)
+    return facts
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="scripts/bench", description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter
+    )
+    commands = parser.add_subparsers(dest="what", required=True)
+    everything = commands.add_parser("all", help="all of the below")
+    step = commands.add_parser("step", help="host cost of an engine step outside llama_decode")
+    served = commands.add_parser("serving", help="first token, decoding, load and memory, against llama-server")
+    start = commands.add_parser("startup", help="edgellm --help against a bare Typer app")
+    for command in (everything, step, served, start):
+        command.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured there")
+        command.add_argument("--quick", action="store_true", help=_QUICK)
+    for command in (everything, step):
+        command.add_argument("--steps", type=_count, default=500, help="steps of each kind (500)")
+    for command in (everything, served):
+        _add_serving(command)
+    for command in (everything, step, served):
+        command.add_argument("--threads", type=_count, default=_threads(), help="threads that compute (one a core)")
+    for command in (everything, start):
+        command.add_argument("--runs", type=_count, default=15, help="runs of each program (15)")
+    return parser
+
+
+def _add_serving(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("--model", default="qwen-1.5b", metavar="NAME|PATH", help="a test model or a GGUF file (qwen-1.5b)")
+    add("--llama-server", type=_program, metavar="PATH", help="the program to compare with; without, edgellm alone")
+    add("--llama-server-options", default="", metavar="TEXT", help="further options for it, as one word")
+    add("--rounds", type=_count, default=3, help="rounds over everything (3)")
+    add("--context", type=_count, default=8192, metavar="TOKENS", help="of KV cache, for all sequences (8192)")
+    add("--concurrency", type=_levels, default=(1, 8, 16), metavar="N,N", help="requests at once (1,8,16)")
+
+
+def _levels(text: str) -> tuple[int, ...]:
+    return tuple(_count(part) for part in text.split(","))
+
+
+def _count(text: str) -> int:
+    number = int(text)
+    if number < 1:
+        raise ValueError(text)
+    return number
+
+
+def _program(text: str) -> Path:
+    path = Path(text).expanduser().absolute()
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no program {path}")
+    return path
+
+
+def _threads() -> int:
+    from edgellm.backends.llamacpp.threads import default_threads
+
+    return default_threads()
+
+
+if __name__ == "__main__":
+    try:
+        sys.exit(main())
+    except (EdgeLLMError, Refused, DidNotStart) as error:
+        print(f"error: {error}", file=sys.stderr)
+        sys.exit(1)
+    except KeyboardInterrupt:
+        sys.exit(130)

@@ -1,0 +1,134 @@
+"""The catalog: what the shipped one promises, how text becomes a model, and that a wrong one is refused by name."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from edgellm.catalog import catalog
+from edgellm.catalog.catalog import Entry, FileSource, PackageSource
+from edgellm.errors import ConfigError, ModelNotFound
+
+GOOD = """
+[models.tiny]
+title = "Tiny"
+family = "tiny"
+license = "MIT"
+context = 512
+parameters = 1000
+quantization = "F16"
+file = "tiny.gguf"
+bytes = 10
+sha256 = "{sha}"
+aliases = ["default", "small"]
+[[models.tiny.sources]]
+kind = "package"
+parts = [{{ requirement = "tiny==1.0", member = "tiny/tiny.gguf" }}]
+[[models.tiny.sources]]
+kind = "file"
+path = "~/tiny.gguf"
+""".format(sha="0" * 64)
+
+
+def written(directory: Path, text: str) -> Path:
+    file = directory / "models.toml"
+    file.write_text(text, encoding="utf-8")
+    return file
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> catalog.Catalog:
+    return catalog.load(written(tmp_path, GOOD))
+
+
+def test_the_shipped_catalog_has_the_starter_as_default() -> None:
+    entry = catalog.resolve("default")
+    assert isinstance(entry, Entry)
+    assert (entry.name, entry.license, entry.context, entry.bytes) == ("smollm2", "Apache-2.0", 8192, 98_362_432)
+    assert entry is catalog.resolve("smollm2")
+
+
+def test_test_models_are_readable_and_agree_with_the_shipped_ones() -> None:
+    tests = catalog.load(Path(__file__).parents[1] / "models.toml")
+    assert list(tests.entries) == ["smollm2", "qwen-0.5b", "qwen-1.5b", "gemma-270m"]
+    assert tests.entries["smollm2"].sha256 == catalog.shipped().entries["smollm2"].sha256
+    sizes = {name: len(entry.sources[0].parts) for name, entry in tests.entries.items()}  # type: ignore[union-attr]
+    assert sizes == {"smollm2": 1, "qwen-0.5b": 6, "qwen-1.5b": 22, "gemma-270m": 4}
+
+
+def test_sources_keep_their_order_and_kind(tiny: catalog.Catalog) -> None:
+    package, file = tiny.entries["tiny"].sources
+    assert isinstance(package, PackageSource)
+    assert package.parts[0].requirement == "tiny==1.0"
+    assert file == FileSource(path="~/tiny.gguf")
+
+
+@pytest.mark.parametrize("text", ["tiny", "TINY", "small", "default", " tiny "])
+def test_names_and_aliases_resolve(tiny: catalog.Catalog, text: str) -> None:
+    assert tiny.resolve(text) is tiny.entries["tiny"]
+
+
+def test_a_file_wins_over_a_name(tiny: catalog.Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").write_bytes(b"GGUF")
+    assert tiny.resolve("tiny") == Path("tiny")
+
+
+def test_a_directory_does_not_hide_a_name(
+    tiny: catalog.Catalog, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "tiny").mkdir()
+    assert tiny.resolve("tiny") is tiny.entries["tiny"]
+
+
+def test_a_typo_is_told_what_was_meant(tiny: catalog.Catalog) -> None:
+    with pytest.raises(ModelNotFound, match=r"no model is called 'tiyn'\. Did you mean tiny"):
+        tiny.resolve("tiyn")
+
+
+@pytest.mark.parametrize("text", ["models/x", "x.gguf", "C:\\x", "~/x"])
+def test_what_looks_like_a_path_is_told_that_there_is_no_file(tiny: catalog.Catalog, text: str) -> None:
+    with pytest.raises(ModelNotFound, match="there is no file"):
+        tiny.resolve(text)
+
+
+@pytest.mark.parametrize("text", ["", "x" * 5000, "a\0b"])
+def test_text_that_no_path_can_be_is_not_found_either(tiny: catalog.Catalog, text: str) -> None:
+    with pytest.raises(ModelNotFound):
+        tiny.resolve(text)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "problem"),
+    [
+        ("bytes = 10", "bytes = 0", "bytes"),
+        ("0" * 64, "0" * 63, "sha256"),
+        ('file = "tiny.gguf"', 'file = "../tiny.gguf"', "file"),
+        ('title = "Tiny"', 'title = "Tiny"\ntitel = "x"', "titel"),
+        ("tiny==1.0", "--index-url=x", "requirement"),
+        ("tiny==1.0", "tiny>=1.0", "requirement"),
+        ("tiny/tiny.gguf", "../tiny.gguf", "member"),
+        ("tiny/tiny.gguf", "/tiny.gguf", "member"),
+        ('kind = "file"', 'kind = "carrier-pigeon"', "carrier-pigeon"),
+        ('license = "MIT"', "", "license"),
+        ("context = 512", "context = [", "TOML|Invalid"),
+    ],
+)
+def test_a_wrong_catalog_is_refused_with_the_place(tmp_path: Path, before: str, after: str, problem: str) -> None:
+    file = written(tmp_path, GOOD.replace(before, after))
+    with pytest.raises(ConfigError, match=problem) as caught:
+        catalog.load(file)
+    assert str(file) in str(caught.value)
+
+
+def test_an_alias_of_two_models_is_refused(tmp_path: Path) -> None:
+    text = GOOD + GOOD.replace("models.tiny", "models.tiny2")
+    with pytest.raises(ConfigError, match="'default' names more than one model"):
+        catalog.load(written(tmp_path, text))
+
+
+def test_a_missing_catalog_is_told(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="cannot read the catalog"):
+        catalog.load(tmp_path / "none.toml")

@@ -1,0 +1,1 @@
+"""The terminal app in front of edgellm."""
