@@ -142,11 +142,15 @@ class Scheduler:
             plan.admitted.append(sequence)
 
     def _worth_waiting(self, sequence: Sequence, match: Match) -> bool:
-        """Another prompt that is being computed begins alike: compute the common part once."""
-        wanted = match.length + _SHARED_WORTH_WAITING
+        """Another prompt that is being computed begins alike: compute the common part once.
+
+        Nobody waits for work of lower priority, which may itself be kept waiting for long.
+        """
+        wanted, usable = match.length + _SHARED_WORTH_WAITING, len(sequence.tokens) - 1
         return self.cache.shares_prefixes and any(
             not other.decoding
-            and common_prefix(other.tokens, 0, sequence.tokens, 0, len(sequence.tokens) - 1) >= wanted
+            and other.rank[0] <= sequence.rank[0]
+            and common_prefix(other.tokens, 0, sequence.tokens, 0, usable) >= wanted
             for other in self.running
         )
 

@@ -366,3 +366,12 @@ def test_a_stop_token_inside_a_draft_ends_there() -> None:
     update = drain(e)[1]
     assert update.tokens == answer[: answer.index(answer[7]) + 1]
     assert update.finished == "stop"
+
+
+def test_nobody_at_a_keyboard_waits_for_batch_work_that_begins_alike() -> None:
+    e = engine(FakeBackend(limits=Limits(cells=4096, slots=8, batch=64, rows=16)))
+    e.submit(job(1, [1] * 2000, 1, priority="batch"))
+    e.step()
+    for id, priority in ((2, "batch"), (3, "interactive")):
+        e.submit(job(id, [1] * 500, 1, priority=priority))
+    assert [u.id for u in e.step() if u.started is not None] == [3]
