@@ -8,12 +8,15 @@ from typing import Any, Protocol
 import msgspec
 
 from edgellm.events import Event
-from edgellm.request import ChatRequest, Input
+from edgellm.request import ChatRequest, Input, SamplingParams
 from edgellm.telemetry.metrics import Snapshot
 
 
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
-    """What a model says of itself: `context_length` in tokens, `size_bytes` of weights, `created` in Unix seconds."""
+    """What a model says of itself: `context_length` in tokens, `size_bytes` of weights, `created` in Unix seconds.
+
+    `sampling` is what to use where a request names nothing; `ChatRequest` itself is always taken at its word.
+    """
 
     name: str
     backend: str = ""
@@ -23,6 +26,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     quantization: str = ""
     architecture: str = ""
     created: int = 0
+    sampling: SamplingParams = SamplingParams()
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -11,6 +11,7 @@ import msgspec
 from msgspec import Meta
 
 from edgellm.errors import ConfigError, ModelNotFound
+from edgellm.request import SamplingParams
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*\Z")]
 FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*\Z")]
@@ -46,7 +47,7 @@ Source = PackageSource | FileSource
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model: `file` of `bytes` bytes and this `sha256`, whichever of the `sources` it comes from.
 
-    `context` counts tokens. Sources are tried in order.
+    `context` counts tokens. Sources are tried in order. `sampling` is what the model's makers recommend.
     """
 
     name: Name
@@ -60,6 +61,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     bytes: Count
     sha256: Sum
     aliases: tuple[Name, ...] = ()
+    sampling: SamplingParams = SamplingParams()
     sources: Annotated[tuple[Source, ...], Meta(min_length=1)]
 
 
@@ -136,8 +138,9 @@ def _is_file(path: Path) -> bool:
 
 def _entry(name: str, table: dict[str, Any]) -> Entry:
     try:
-        entry = msgspec.convert({**table, "name": name}, Entry)
+        entry = msgspec.convert({**table, "name": name}, Entry, str_keys=True)
         _check_members(entry)
+        _check_sampling(entry, table.get("sampling", {}))
     except (msgspec.ValidationError, ValueError) as error:
         raise msgspec.DecodeError(f"model {name!r}: {error}") from error
     return entry
@@ -148,6 +151,13 @@ def _check_members(entry: Entry) -> None:
         for part in source.parts if isinstance(source, PackageSource) else ():
             if part.member.startswith("/") or "\\" in part.member or ".." in part.member.split("/"):
                 raise ValueError(f"member {part.member!r} must be a relative path inside the wheel")
+
+
+def _check_sampling(entry: Entry, table: dict[str, Any]) -> None:
+    unknown = [key for key in table if key not in SamplingParams.__struct_fields__]
+    problem = f"there is no {unknown[0]!r}" if unknown else entry.sampling.problem()
+    if problem:
+        raise ValueError(f"sampling: {problem}")
 
 
 def _aliases(entries: dict[str, Entry], file: Path) -> dict[str, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import AsyncGenerator
@@ -10,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from edgellm import errors
+from edgellm.cli.wrap import WordWrap
 from edgellm.events import Event, Failed, Finished, Reasoning, Text
 from edgellm.model import Model
 from edgellm.request import ChatRequest
@@ -26,15 +28,19 @@ class Answer:
     finished: Finished | None = None
     first_s: float | None = None
     asked: float = field(default_factory=time.monotonic)
+    _wrap: WordWrap | None = None
 
     async def stream(self, model: Model, request: ChatRequest) -> None:
         """Ask, and write what comes until it ends. Raises EdgeLLMError; when cancelled, what came is in `text`."""
         self.asked = time.monotonic()
+        self._wrap = WordWrap(shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
         try:
             async with aclosing(cast("AsyncGenerator[Event, None]", model.stream(request))) as events:
                 async for event in events:
                     self._take(event)
         finally:
+            if self._wrap is not None:
+                write(self._wrap.flush())
             if self.text and not self.text.endswith("\n"):
                 write("\n")
 
@@ -43,7 +49,7 @@ class Answer:
             case Text(text=text) if text:
                 self._mark()
                 self.text += text
-                write(text)
+                write(text if self._wrap is None else self._wrap.feed(printable(text)))
             case Reasoning(text=text):
                 self._mark()
                 if sys.stderr.isatty():

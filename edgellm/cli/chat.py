@@ -9,14 +9,14 @@ import typer
 from edgellm.cli import options
 
 if TYPE_CHECKING:
+    from edgellm.cli.prompt import Wishes
     from edgellm.config import Settings
-    from edgellm.request import ChatRequest
 
 
 def chat(
     model: options.Model = None,
     system: options.System = None,
-    plain: Annotated[bool, typer.Option("--plain", help="Line by line; works through a pipe too.")] = False,
+    plain: Annotated[bool, typer.Option("--plain", metavar="", help="Line by line; works through a pipe too.")] = False,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
     top_k: options.TopK = None,
@@ -34,11 +34,8 @@ def chat(
     """Talk with a model; it remembers what was said. /help lists what can be typed besides."""
     from edgellm import config
     from edgellm.cli import prompt
-    from edgellm.request import ChatRequest, Prompt
 
-    request = ChatRequest(
-        input=Prompt(""), sampling=prompt.sampling(temperature, top_k, top_p, min_p, seed), max_tokens=max_tokens
-    )
+    wishes = prompt.wishes(max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
     settings = config.load(
         {
             "model": model,
@@ -51,15 +48,15 @@ def chat(
             "log_level": log_level,
         }
     )
-    return converse(settings, request, system)
+    return converse(settings, wishes, system)
 
 
-def converse(settings: Settings, request: ChatRequest, system: str | None) -> int:
-    """Chat until the person leaves; `request` gives everything but the messages. Returns the exit code."""
+def converse(settings: Settings, wishes: Wishes, system: str | None) -> int:
+    """Chat until the person leaves. Returns the exit code."""
     from edgellm.cli import session
     from edgellm.cli.line_chat import LineChat
     from edgellm.cli.lines import LineReader
     from edgellm.cli.prompt import utf8
 
     with session.Session(session.open_model(settings, settings.model)) as opened:
-        return LineChat(opened, LineReader(), request, utf8(system or "")).run()
+        return LineChat(opened, LineReader(), wishes, utf8(system or "")).run()

@@ -4,15 +4,14 @@ from __future__ import annotations
 
 import sys
 
-import msgspec
-
 from edgellm import messages
 from edgellm.cli.answer import Answer
 from edgellm.cli.lines import LineReader
+from edgellm.cli.prompt import Wishes
 from edgellm.cli.session import Session
 from edgellm.errors import ContextOverflow, EdgeLLMError
 from edgellm.messages import Message
-from edgellm.request import ChatRequest, Conversation
+from edgellm.request import Conversation
 
 HELP = '''\
 /system TEXT   give the model instructions (alone: show them)
@@ -27,10 +26,10 @@ Ctrl-C         stop an answer; at the prompt: leave'''
 class LineChat:
     """`history` holds what both sides said, without the system message. Notes go to stderr, answers to stdout."""
 
-    def __init__(self, session: Session, reader: LineReader, request: ChatRequest, system: str = "") -> None:
+    def __init__(self, session: Session, reader: LineReader, wishes: Wishes, system: str = "") -> None:
         self._session = session
         self._reader = reader
-        self._request = request
+        self._wishes = wishes
         self._last: Answer | None = None
         self._failed = False
         self.system = system
@@ -79,10 +78,10 @@ class LineChat:
 
     def _turn(self, text: str) -> None:
         """One question and its answer. A turn that fails leaves no trace in the history."""
-        question, answer = messages.user(text), Answer()
-        request = msgspec.structs.replace(self._request, input=Conversation(self._messages(question)))
+        question, answer, model = messages.user(text), Answer(), self._session.model
+        request = self._wishes.request(Conversation(self._messages(question)), model.info)
         try:
-            self._session.run(answer.stream(self._session.model, request))
+            self._session.run(answer.stream(model, request))
         except KeyboardInterrupt:
             _note("(stopped)")
         except EdgeLLMError as error:

@@ -5,20 +5,38 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+from typer.core import TyperCommand, TyperGroup
 
 from edgellm.cli import chat, models, pull, run, serve
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
-app = typer.Typer(name="edgellm", no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command()(run.run)
-app.command()(chat.chat)
-app.command()(serve.serve)
-app.command()(models.models)
-app.command()(pull.pull)
+
+def _untyped(help_option: Any) -> Any:
+    """Typer would show `--help <bool>`, as though it took a value."""
+    help_option.metavar = ""
+    return help_option
+
+
+class Command(TyperCommand):
+    def get_help_option(self, ctx: Any) -> Any:
+        return _untyped(super().get_help_option(ctx))
+
+
+class Group(TyperGroup):
+    def get_help_option(self, ctx: Any) -> Any:
+        return _untyped(super().get_help_option(ctx))
+
+
+app = typer.Typer(name="edgellm", cls=Group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
+app.command(cls=Command)(run.run)
+app.command(cls=Command)(chat.chat)
+app.command(cls=Command)(serve.serve)
+app.command(cls=Command)(models.models)
+app.command(cls=Command)(pull.pull)
 
 
 def _version(wanted: bool) -> None:
@@ -32,7 +50,8 @@ def _version(wanted: bool) -> None:
 @app.callback()
 def root(
     version: Annotated[
-        bool, typer.Option("--version", is_eager=True, callback=_version, help="Print the version and leave.")
+        bool,
+        typer.Option("--version", metavar="", is_eager=True, callback=_version, help="Print the version and leave."),
     ] = False,
 ) -> None:
     """Language models on your own machine."""

@@ -7,12 +7,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from edgellm.catalog.catalog import Entry
     from edgellm.download.store import Store
 
 
 def models(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON, for programs.")] = False,
+    as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for programs.")] = False,
 ) -> int:
     """List the models that edgellm knows by name."""
     from edgellm.catalog import catalog
@@ -25,7 +27,7 @@ def models(
 
         print(json.dumps(rows, indent=2))
     else:
-        print(_table(rows))
+        print(_table(rows, store.root))
     return 0
 
 
@@ -44,15 +46,27 @@ def _row(entry: Entry, store: Store) -> dict[str, Any]:
     }
 
 
-def _table(rows: list[dict[str, Any]]) -> str:
+def _table(rows: list[dict[str, Any]], root: Path) -> str:
+    """Files as paths below `root`, which the last line names: whole paths would not fit a terminal's width."""
+    import os
+
     from edgellm.download.report import size
 
     lines = [("NAME", "SIZE", "LICENSE", "WHERE")]
     for row in rows:
-        where = row["path"] if row["downloaded"] else f"not here yet: edgellm pull {row['name']}"
+        where = os.path.relpath(row["path"], root) if row["downloaded"] else f"not here yet: edgellm pull {row['name']}"
         name = f"{row['name']} (default)" if "default" in row["aliases"] else row["name"]
         lines.append((name, size(row["bytes"]), row["license"], where))
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
-    return "\n".join(
-        "  ".join(cell.ljust(width) for cell, width in zip(line, [*widths, 0], strict=True)) for line in lines
-    )
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(line, [*widths, 0], strict=True)) for line in lines]
+    return "\n".join([*table, "", f"Files are kept in {_short(root)}"])
+
+
+def _short(path: Path) -> str:
+    """`path` with `~` for the home directory."""
+    from pathlib import Path
+
+    try:
+        return str("~" / path.relative_to(Path.home()))
+    except (ValueError, RuntimeError):  # elsewhere, or nobody's home
+        return str(path)

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 _MODEL = "What the model is and how it is loaded"
-_SAMPLING = "How the answer is made"
+_SAMPLING = "How the answer is made (defaults differ by model)"
 _SERVER = "Server"
 
 Model = Annotated[
@@ -16,13 +16,16 @@ Model = Annotated[
 ]
 Context = Annotated[
     int | None,
-    typer.Option(metavar="TOKENS", help="Length of the context; 0 is the model's.", rich_help_panel=_MODEL),
+    typer.Option(
+        metavar="TOKENS", help="Length of the context; 0 is the model's, 8192 at most.", rich_help_panel=_MODEL
+    ),
 ]
 Threads = Annotated[
-    int | None, typer.Option(metavar="N", help="Threads that compute; 0 is one a core.", rich_help_panel=_MODEL)
+    int | None,
+    typer.Option(metavar="N", help="Threads that compute; 0 is one a physical core.", rich_help_panel=_MODEL),
 ]
 GpuLayers = Annotated[
-    int | None, typer.Option(metavar="N", help="Layers on the GPU; -1 is all that fit.", rich_help_panel=_MODEL)
+    int | None, typer.Option(metavar="N", help="Layers on the GPU, if there is one; -1 is all.", rich_help_panel=_MODEL)
 ]
 KvType = Annotated[
     str | None, typer.Option(metavar="f16|q8_0", help="Number format of the KV cache.", rich_help_panel=_MODEL)
@@ -31,16 +34,18 @@ FlashAttention = Annotated[
     str | None, typer.Option(metavar="auto|on|off", help="Fused attention kernels.", rich_help_panel=_MODEL)
 ]
 Offline = Annotated[
-    bool | None, typer.Option("--offline", help="Never use the network.", rich_help_panel=_MODEL, show_default=False)
+    bool | None,
+    typer.Option("--offline", metavar="", help="Never use the network.", rich_help_panel=_MODEL, show_default=False),
 ]
 LogLevel = Annotated[
-    str | None, typer.Option(metavar="LEVEL", help="debug, info, warning or error.", rich_help_panel=_MODEL)
+    str | None,
+    typer.Option(metavar="LEVEL", help="Least to log: debug, info, warning or error.", rich_help_panel=_MODEL),
 ]
 
 System = Annotated[str | None, typer.Option(metavar="TEXT", help="Instructions that the model follows throughout.")]
 MaxTokens = Annotated[
     int | None,
-    typer.Option(metavar="N", min=1, help="Longest answer; as long as fits if not given.", rich_help_panel=_SAMPLING),
+    typer.Option(metavar="N", help="Longest answer; as long as fits if not given.", rich_help_panel=_SAMPLING),
 ]
 Temperature = Annotated[
     float | None, typer.Option(metavar="X", help="0 always takes the likeliest token.", rich_help_panel=_SAMPLING)
@@ -53,14 +58,18 @@ TopP = Annotated[
 ]
 MinP = Annotated[
     float | None,
-    typer.Option(metavar="X", help="Leave out what is X times less likely than the best.", rich_help_panel=_SAMPLING),
+    typer.Option(metavar="X", help="Leave out what is less likely than X times the best.", rich_help_panel=_SAMPLING),
 ]
 Seed = Annotated[
     int | None, typer.Option(metavar="N", help="The same seed gives the same answer.", rich_help_panel=_SAMPLING)
 ]
 
-Host = Annotated[str | None, typer.Option(help="Address to listen on (127.0.0.1 if not set).", rich_help_panel=_SERVER)]
-Port = Annotated[int | None, typer.Option(help="Port to listen on (11435 if not set).", rich_help_panel=_SERVER)]
+Host = Annotated[
+    str | None, typer.Option(metavar="ADDRESS", help="Where to listen; 127.0.0.1 if not set.", rich_help_panel=_SERVER)
+]
+Port = Annotated[
+    int | None, typer.Option(metavar="PORT", help="11435 if not set; 0 is any free one.", rich_help_panel=_SERVER)
+]
 Slots = Annotated[
     int | None, typer.Option(metavar="N", help="Sequences kept in the KV cache.", rich_help_panel=_SERVER)
 ]
@@ -75,7 +84,8 @@ PrefixCache = Annotated[
     bool | None,
     typer.Option(
         "--prefix-cache/--no-prefix-cache",
-        help="Reuse what was computed for the same beginning of a prompt.",
+        metavar="",
+        help="Reuse what was computed for prompts that begin alike.",
         rich_help_panel=_SERVER,
         show_default=False,
     ),

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 import sys
 import threading
+from dataclasses import dataclass
+from typing import Any
 
+import msgspec
 import typer
 
-from edgellm.request import SamplingParams
+from edgellm.model import ModelInfo
+from edgellm.request import ChatRequest, Input, SamplingParams
 
 HINT_AFTER_S = 1.0
 
@@ -27,15 +31,26 @@ def gather(argument: str | None, *, exact: bool = False) -> str | None:
     return f"{utf8(argument)}\n{piped}" if piped else utf8(argument)
 
 
-def sampling(
-    temperature: float | None, top_k: int | None, top_p: float | None, min_p: float | None, seed: int | None
-) -> SamplingParams:
-    """The defaults with what was given. Raises typer.BadParameter for a value out of range."""
-    given = {"temperature": temperature, "top_k": top_k, "top_p": top_p, "min_p": min_p, "seed": seed}
-    params = SamplingParams(**{name: value for name, value in given.items() if value is not None})  # type: ignore[arg-type]
-    if problem := params.problem():
+@dataclass(frozen=True, slots=True)
+class Wishes:
+    """What the command line says of the answer; what it leaves open the model's own recommendation decides."""
+
+    max_tokens: int | None
+    sampling: dict[str, Any]
+
+    def request(self, input: Input, info: ModelInfo) -> ChatRequest:
+        params = msgspec.structs.replace(info.sampling, **self.sampling)
+        return ChatRequest(input=input, sampling=params, max_tokens=self.max_tokens)
+
+
+def wishes(max_tokens: int | None, **sampling: float | None) -> Wishes:
+    """`sampling` holds fields of `SamplingParams`, None if not given. Raises typer.BadParameter if out of range."""
+    given: dict[str, Any] = {name: value for name, value in sampling.items() if value is not None}
+    if problem := SamplingParams(**given).problem():
         raise typer.BadParameter(problem)
-    return params
+    if max_tokens is not None and max_tokens < 1:
+        raise typer.BadParameter("--max-tokens must be at least 1")
+    return Wishes(max_tokens, given)
 
 
 def utf8(text: str) -> str:

@@ -9,8 +9,9 @@ import typer
 from edgellm.cli import options
 
 if TYPE_CHECKING:
+    from edgellm.cli.prompt import Wishes
     from edgellm.config import Settings
-    from edgellm.request import ChatRequest
+    from edgellm.request import Input
 
 
 def run(
@@ -19,8 +20,12 @@ def run(
     ] = None,
     model: options.Model = None,
     system: options.System = None,
-    raw: Annotated[bool, typer.Option("--raw", help="Continue the text as it is, without the chat template.")] = False,
-    stats: Annotated[bool, typer.Option("--stats", help="Print token counts and speeds to stderr.")] = False,
+    raw: Annotated[
+        bool, typer.Option("--raw", metavar="", help="Continue the text as it is, without the chat template.")
+    ] = False,
+    stats: Annotated[
+        bool, typer.Option("--stats", metavar="", help="Print token counts and speeds to stderr.")
+    ] = False,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
     top_k: options.TopK = None,
@@ -38,11 +43,10 @@ def run(
     """Ask a model one thing. Text piped in comes after PROMPT; without either, a chat begins."""
     from edgellm import config
     from edgellm.cli import prompt as asked
-    from edgellm.request import ChatRequest, Prompt
 
     if raw and system:
         raise typer.BadParameter("--raw uses no template, so there is no place for --system")
-    sampling = asked.sampling(temperature, top_k, top_p, min_p, seed)
+    wishes = asked.wishes(max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
     settings = config.load(
         {
             "model": model,
@@ -56,30 +60,27 @@ def run(
         }
     )
     text = asked.gather(prompt, exact=raw)
-    request = ChatRequest(input=Prompt(""), sampling=sampling, max_tokens=max_tokens)
     if text is None and not raw:
         from edgellm.cli.chat import converse
 
-        return converse(settings, request, system)
+        return converse(settings, wishes, system)
     if not text:
         raise typer.BadParameter("the prompt is empty")
-    return _answer(settings, _filled(request, text, system, raw), stats)
+    return _answer(settings, wishes, _input(text, system, raw), stats)
 
 
-def _filled(request: ChatRequest, text: str, system: str | None, raw: bool) -> ChatRequest:
-    import msgspec
-
+def _input(text: str, system: str | None, raw: bool) -> Input:
     from edgellm import messages
     from edgellm.cli.prompt import utf8
     from edgellm.request import Conversation, Prompt
 
     if raw:
-        return msgspec.structs.replace(request, input=Prompt(text))
+        return Prompt(text)
     first = (messages.system(utf8(system)),) if system else ()
-    return msgspec.structs.replace(request, input=Conversation((*first, messages.user(text))))
+    return Conversation((*first, messages.user(text)))
 
 
-def _answer(settings: Settings, request: ChatRequest, stats: bool) -> int:
+def _answer(settings: Settings, wishes: Wishes, input: Input, stats: bool) -> int:
     import sys
 
     from edgellm.cli import session
@@ -87,8 +88,8 @@ def _answer(settings: Settings, request: ChatRequest, stats: bool) -> int:
 
     answer = Answer()
     with session.Session(session.open_model(settings, settings.model)) as opened:
-        opened.run(answer.stream(opened.model, request))
-    if answer.note and request.max_tokens is None:
+        opened.run(answer.stream(opened.model, wishes.request(input, opened.model.info)))
+    if answer.note and wishes.max_tokens is None:
         print(answer.note, file=sys.stderr)
     if stats:
         print(answer.stats, file=sys.stderr)

@@ -24,6 +24,7 @@ def serve(
 ) -> int:
     """Serve a model over HTTP until Ctrl-C."""
     from edgellm import config
+    from edgellm.catalog.catalog import looks_like_path
     from edgellm.cli import session
     from edgellm.server import serve as server
 
@@ -47,4 +48,6 @@ def serve(
         }
     )
     opened = session.open_model(settings, settings.model)
-    return server.run(opened, settings.host, settings.port)
+    # A path is nobody's name for a model, and would tell clients where files lie.
+    typed = () if looks_like_path(settings.model) else (settings.model,)
+    return server.run(opened, settings.host, settings.port, aliases=("default", *typed))

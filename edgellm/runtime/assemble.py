@@ -14,12 +14,14 @@ from edgellm import paths
 from edgellm.catalog import catalog
 from edgellm.config import ModelSettings, Settings
 from edgellm.model import ModelInfo
+from edgellm.request import SamplingParams
 from edgellm.runtime.frames import WorkerSpec
 from edgellm.runtime.process_model import ProcessModel
 
 Progress = Callable[[str, int, int], None]
 """Hears what is going on, bytes done, bytes in all."""
 
+_BACKEND = "llama.cpp"
 _SWITCH_INTERVAL_S = 0.0005
 """How long the event loop may keep the GIL from an engine thread that comes back from decoding."""
 
@@ -29,25 +31,30 @@ def open_model(name: str, settings: Settings, progress: Progress | None = None) 
 
     Blocks while it fetches. Raises ModelNotFound and DownloadError.
     """
-    path, known = _locate(name, settings, progress)
-    arguments = {"path": str(path), "name": known, "settings": msgspec.to_builtins(settings.model_settings())}
+    path, info = _locate(name, settings, progress)
+    arguments = {
+        "path": str(path),
+        "name": info.name,
+        "settings": msgspec.to_builtins(settings.model_settings()),
+        "sampling": msgspec.to_builtins(info.sampling),
+    }
     log_file = paths.logs_dir() / "worker.log"
-    return ProcessModel(
-        WorkerSpec(f"{__name__}:local_model", arguments), ModelInfo(name=known, backend="llama.cpp"), log_file
-    )
+    return ProcessModel(WorkerSpec(f"{__name__}:local_model", arguments), info, log_file)
 
 
-def _locate(name: str, settings: Settings, progress: Progress | None) -> tuple[Path, str]:
+def _locate(name: str, settings: Settings, progress: Progress | None) -> tuple[Path, ModelInfo]:
+    """The file, and what is known of the model without loading it."""
     found = catalog.resolve(name)
     if isinstance(found, Path):
-        return found.absolute(), found.stem
+        return found.absolute(), ModelInfo(name=found.stem, backend=_BACKEND)
     from edgellm import download
     from edgellm.download.report import silent
 
-    return download.fetch(found, progress or silent, offline=settings.offline), found.name
+    info = ModelInfo(name=found.name, backend=_BACKEND, sampling=found.sampling)
+    return download.fetch(found, progress or silent, offline=settings.offline), info
 
 
-def local_model(path: str, name: str, settings: dict[str, Any]) -> Any:
+def local_model(path: str, name: str, settings: dict[str, Any], sampling: dict[str, Any]) -> Any:
     """What a worker process hosts: the GGUF file at `path` as a `LocalModel` called `name`."""
     from edgellm.backends.llamacpp import LlamaCppBackend
     from edgellm.runtime.local_model import LocalModel
@@ -58,6 +65,6 @@ def local_model(path: str, name: str, settings: dict[str, Any]) -> Any:
     return LocalModel(
         lambda: LlamaCppBackend.load(Path(path), chosen),
         chosen,
-        ModelInfo(name=name, backend="llama.cpp"),
+        ModelInfo(name=name, backend=_BACKEND, sampling=msgspec.convert(sampling, SamplingParams)),
         crashed=lambda: os._exit(70),
     )

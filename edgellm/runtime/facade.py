@@ -42,7 +42,7 @@ class SyncModel:
         self._thread.start()
 
     def text(self, request: ChatRequest | str, **options: Any) -> str:
-        """The whole answer. `options` are `ChatRequest`'s fields, for a plain string. Raises EdgeLLMError."""
+        """The whole answer to a request or a plain string, as `stream` takes them. Raises EdgeLLMError."""
         pieces: list[str] = []
         for event in self.stream(request, **options):
             if isinstance(event, Text):
@@ -52,8 +52,14 @@ class SyncModel:
         return "".join(pieces)
 
     def stream(self, request: ChatRequest | str, **options: Any) -> Iterator[Event]:
-        """The events as they come; leaving the loop early cancels the work."""
-        whole = ask(request, **options) if isinstance(request, str) else request
+        """The events as they come; leaving the loop early cancels the work.
+
+        `options` are `ChatRequest`'s fields, for a plain string, which is sampled as the model recommends unless
+        `sampling` is among them.
+        """
+        whole = (
+            ask(request, **{"sampling": self.model.info.sampling, **options}) if isinstance(request, str) else request
+        )
         events = self.model.stream(whole)
         try:
             while (event := self._run(_next(events))) is not None:

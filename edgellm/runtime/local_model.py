@@ -38,8 +38,8 @@ _MOST_LOGPROBS = 100
 class LocalModel:
     """`build` loads the backend, on the engine's thread; everything else happens on the event loop.
 
-    Belongs to the loop of its first request. `info.name` is the name it goes by; the rest of `info` comes from the
-    backend. `crashed` is called, on the engine's thread, when an error of ours has ended the engine.
+    Belongs to the loop of its first request. `info` gives the name it goes by and the sampling to recommend; the rest
+    comes from the backend. `crashed` is called, on the engine's thread, when an error of ours has ended the engine.
     """
 
     def __init__(
@@ -83,7 +83,7 @@ class LocalModel:
             for token in (vocabulary.bos, vocabulary.eos)
         )
         self._template = ChatTemplate(vocabulary.template, bos, eos)
-        self._info = replace(engine.backend.info, name=self._info.name)
+        self._info = replace(engine.backend.info, name=self._info.name, sampling=self._info.sampling)
         self._thread, self._engine = thread, engine
 
     def _assemble(self) -> Engine:
@@ -105,10 +105,11 @@ class LocalModel:
     async def stream(self, request: ChatRequest) -> AsyncIterator[Event]:
         begin = time.perf_counter()
         _check(request)
+        loaded = self._engine is not None
         await self.start()
-        load_ms = 1000 * (time.perf_counter() - begin)
+        load_ms = 0.0 if loaded else 1000 * (time.perf_counter() - begin)
         prompt = await self.tokenize(request.input, request.template_args)
-        choices = self._choices(request, prompt, begin, load_ms if load_ms > 1 else 0.0)
+        choices = self._choices(request, prompt, begin, load_ms)
         updates: asyncio.Queue[Update] = asyncio.Queue()
         engine = self._running_engine()
         silent = True

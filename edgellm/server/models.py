@@ -27,7 +27,7 @@ class OneModel:
         self._aliases = tuple(aliases)
 
     def get(self, name: str) -> Model:
-        names = (self._model.info.name, *self._aliases)
+        names = dict.fromkeys((self._model.info.name, *self._aliases))
         if name and name not in names:
             known = ", ".join(names)
             raise ModelNotFound(f"There is no model {name[:200]!r} here. Name one of these, or none at all: {known}.")

@@ -20,7 +20,7 @@ router = APIRouter(prefix="/v1")
 async def chat_completions(body: ChatBody, request: Request) -> Response:
     models: Models = request.app.state.models
     model = models.get(body.model or "")
-    asked = body.request()
+    asked = body.request(model.info.sampling)
     events = model.stream(asked)
     if body.stream:
         return EventStream(events, ChatChunks(model.info.name, asked.n, body.include_usage))
@@ -31,7 +31,7 @@ async def chat_completions(body: ChatBody, request: Request) -> Response:
 async def completions(body: TextBody, request: Request) -> Response:
     models: Models = request.app.state.models
     model = models.get(body.model or "")
-    asked = body.requests()
+    asked = body.requests(model.info.sampling)
     echoes = body.echoes()
     events = stream_all(model, asked)
     name, n, prompts = model.info.name, body.choices, len(asked)

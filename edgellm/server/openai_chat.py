@@ -8,7 +8,7 @@ from pydantic import Field
 
 from edgellm.errors import RequestError, Unsupported
 from edgellm.messages import Message, Part, TextPart, Tool, ToolCall, ToolResult
-from edgellm.request import ChatRequest, Conversation, Format, JsonFormat, SchemaFormat
+from edgellm.request import ChatRequest, Conversation, Format, JsonFormat, SamplingParams, SchemaFormat
 from edgellm.server.openai_options import Body, Limit, Options
 
 
@@ -112,8 +112,8 @@ class ChatBody(Options):
     continue_final_message: bool | None = None
     chat_template_kwargs: dict[str, Any] | None = None
 
-    def request(self) -> ChatRequest:
-        """Raises RequestError or Unsupported."""
+    def request(self, recommended: SamplingParams) -> ChatRequest:
+        """`recommended` is for the sampling that the body does not name. Raises RequestError or Unsupported."""
         limit = self.max_tokens if self.max_completion_tokens is None else self.max_completion_tokens
         return ChatRequest(
             input=self._conversation(),
@@ -122,7 +122,7 @@ class ChatBody(Options):
             tools=tuple(self._tools()),
             tool_choice=self._tool_choice(),
             template_args=self.chat_template_kwargs or {},
-            **self.request_fields(limit),
+            **self.request_fields(limit, recommended),
         )
 
     def _conversation(self) -> Conversation:

@@ -70,11 +70,11 @@ class Options(Body):
     def include_usage(self) -> bool:
         return bool(self.stream_options and self.stream_options.include_usage)
 
-    def request_fields(self, max_tokens: int | None) -> dict[str, Any]:
+    def request_fields(self, max_tokens: int | None, recommended: SamplingParams) -> dict[str, Any]:
         """The fields of `ChatRequest` that these options fill. Raises RequestError."""
         return {
             "model": self.model or "",
-            "sampling": self.sampling(),
+            "sampling": self.sampling(recommended),
             "n": self.choices,
             "max_tokens": _limit(max_tokens),
             "stop": _stops(self.stop),
@@ -83,7 +83,8 @@ class Options(Body):
             "priority": self.priority or "interactive",
         }
 
-    def sampling(self) -> SamplingParams:
+    def sampling(self, recommended: SamplingParams) -> SamplingParams:
+        """What the body names, and the model's recommendation for the rest. Raises RequestError."""
         names = ("temperature", "top_p", "min_p", "typical_p", "frequency_penalty", "presence_penalty")
         given: dict[str, Any] = {name: getattr(self, name) for name in names}
         given |= {
@@ -93,7 +94,9 @@ class Options(Body):
             "logit_bias": _logit_bias(self.logit_bias),
             "seed": None if self.seed in (None, -1) else self.seed % 2**64,
         }
-        params = SamplingParams(**{name: value for name, value in given.items() if value is not None})
+        params = msgspec.structs.replace(
+            recommended, **{name: value for name, value in given.items() if value is not None}
+        )
         problem = params.problem()
         if problem is not None:
             raise RequestError(f"{problem[0].upper()}{problem[1:]}.")

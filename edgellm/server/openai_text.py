@@ -7,7 +7,7 @@ from typing import Annotated
 from pydantic import Field
 
 from edgellm.errors import RequestError, Unsupported
-from edgellm.request import ChatRequest, Infill, Input, Prompt, TokenIds
+from edgellm.request import ChatRequest, Infill, Input, Prompt, SamplingParams, TokenIds
 from edgellm.server.openai_options import Count, Options
 
 DEFAULT_MAX_TOKENS = 16  # OpenAI's own
@@ -20,11 +20,15 @@ class TextBody(Options):
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     best_of: int | None = None
 
-    def requests(self) -> list[ChatRequest]:
-        """One a prompt, in their order. Raises RequestError or Unsupported."""
+    def requests(self, recommended: SamplingParams) -> list[ChatRequest]:
+        """One a prompt, in their order; `recommended` is for the sampling that the body does not name.
+
+        Raises RequestError or Unsupported.
+        """
         if self.best_of not in (None, 1):
             raise Unsupported("best_of is not supported. Ask for n choices and pick one.")
-        fields = self.request_fields(DEFAULT_MAX_TOKENS if self.max_tokens is None else self.max_tokens)
+        limit = DEFAULT_MAX_TOKENS if self.max_tokens is None else self.max_tokens
+        fields = self.request_fields(limit, recommended)
         requests = [ChatRequest(input=each, logprobs=self.logprobs, **fields) for each in self._inputs()]
         if len(requests) * self.choices > 1024:
             raise RequestError("A request may have at most 1024 choices, prompts times n. Send several requests.")

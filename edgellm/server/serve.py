@@ -8,7 +8,7 @@ import ipaddress
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from importlib.util import find_spec
 
@@ -26,31 +26,32 @@ _INTERRUPTED = 130
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
 
 
-def run(model: Model, host: str, port: int) -> int:
+def run(model: Model, host: str, port: int, aliases: Sequence[str] = ()) -> int:
     """Serve `model` at `host`:`port` (0: any free port) and return the exit status.
 
-    Raises ConfigError when the address cannot be had and LoadError when the model cannot.
+    Requests may call it by its own name or by any of `aliases`. Raises ConfigError when the address cannot be had
+    and LoadError when the model cannot.
     """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            return runner.run(_serve(model, host, port))
+            return runner.run(_serve(model, aliases, host, port))
         except KeyboardInterrupt:
             return _INTERRUPTED
 
 
-async def _serve(model: Model, host: str, port: int) -> int:
+async def _serve(model: Model, aliases: Sequence[str], host: str, port: int) -> int:
     try:
         with listen(host, port) as listener:
-            return await _answer(model, host, listener)
+            return await _answer(model, aliases, host, listener)
     finally:
         await model.aclose()
 
 
-async def _answer(model: Model, host: str, listener: socket.socket) -> int:
+async def _answer(model: Model, aliases: Sequence[str], host: str, listener: socket.socket) -> int:
     """Answer at once, load meanwhile: early requests wait for the model, and /health says that it loads."""
     loading = asyncio.create_task(model.start())
     hosts = LOOPBACK | {host.lower()} if _is_loopback(host) else None
-    server = Server(configure(create_app(OneModel(model), hosts=hosts, ready=loading.done)))
+    server = Server(configure(create_app(OneModel(model, aliases), hosts=hosts, ready=loading.done)))
     serving = asyncio.create_task(server.serve([listener]))
     try:
         await asyncio.wait({loading, serving}, return_when=asyncio.FIRST_COMPLETED)

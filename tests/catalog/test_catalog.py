@@ -9,6 +9,7 @@ import pytest
 from edgellm.catalog import catalog
 from edgellm.catalog.catalog import Entry, FileSource, PackageSource
 from edgellm.errors import ConfigError, ModelNotFound
+from edgellm.request import SamplingParams
 
 GOOD = """
 [models.tiny]
@@ -47,6 +48,31 @@ def test_the_shipped_catalog_has_the_starter_as_default() -> None:
     assert isinstance(entry, Entry)
     assert (entry.name, entry.license, entry.context, entry.bytes) == ("smollm2", "Apache-2.0", 8192, 98_362_432)
     assert entry is catalog.resolve("smollm2")
+
+
+def test_the_starter_is_sampled_as_its_makers_say(tiny: catalog.Catalog) -> None:
+    assert catalog.shipped().entries["smollm2"].sampling == SamplingParams(temperature=0.2, top_p=0.9)
+    assert tiny.entries["tiny"].sampling == SamplingParams()
+
+
+@pytest.mark.parametrize(
+    ("table", "problem"),
+    [
+        ("{ heat = 1 }", "'heat'"),
+        ("{ temperature = -1 }", "temperature must be"),
+        ('{ top_p = "all" }', "float"),
+        ("{ top_k = 1.5 }", "int"),
+    ],
+)
+def test_sampling_that_cannot_be_is_refused(tmp_path: Path, table: str, problem: str) -> None:
+    with pytest.raises(ConfigError, match=rf"'tiny'.*{problem}"):
+        catalog.load(written(tmp_path, GOOD.replace("aliases =", f"sampling = {table}\naliases =")))
+
+
+def test_sampling_may_hold_a_bias(tmp_path: Path) -> None:
+    text = GOOD.replace("aliases =", 'sampling = { logit_bias = { "5" = -1 }, temperature = 1 }\naliases =')
+    found = catalog.load(written(tmp_path, text)).entries["tiny"].sampling
+    assert found == SamplingParams(logit_bias={5: -1.0}, temperature=1.0)
 
 
 def test_test_models_are_readable_and_agree_with_the_shipped_ones() -> None:

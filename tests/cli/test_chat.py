@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import signal
+import sys
 
 import pytest
 
@@ -109,6 +110,13 @@ def test_ctrl_c_stops_the_answer_and_keeps_what_came(command, typed, terminal: b
     assert (outcome.code, outcome.out) == (0, "half\nsecond\n")
     assert asked(model) == [("user", "one"), ("assistant", "half"), ("user", "two")]
     assert model.cancelled == 1
+
+
+def test_ctrl_c_shows_the_word_that_was_held_back(command, typed, monkeypatch: pytest.MonkeyPatch) -> None:
+    command.use(Interrupted([["half", "never"], ["second"]]))
+    typed("one", "two")
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert command("chat", terminal=True).out == "half\nsecond\n"
 
 
 def test_ctrl_c_before_any_text_leaves_no_trace(command, typed) -> None:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from edgellm import paths
 from edgellm.catalog import catalog
 from edgellm.catalog.catalog import Catalog, FileSource
 from tests.doubles.wheels import entry_of
@@ -26,7 +27,7 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 
 def test_a_model_that_is_not_here_is_listed_with_the_way_to_get_it(command, tiny) -> None:
     outcome = command("models")
-    head, row = outcome.out.splitlines()
+    head, row, *_ = outcome.out.splitlines()
     assert head.split() == ["NAME", "SIZE", "LICENSE", "WHERE"]
     assert row.split("  ")[0] == "tiny (default)"
     assert "700 B" in row
@@ -40,8 +41,18 @@ def test_json_changes_when_the_model_is_here(command, tiny, home: Path) -> None:
     (after,) = json.loads(command("models", "--json").out)
     assert after["downloaded"]
     assert Path(after["path"]).read_bytes() == CONTENT
-    assert after["path"] in command("models").out
+    _, row, _, where = command("models").out.splitlines()
+    root = Path(where.removeprefix("Files are kept in "))
+    assert root / row.split("  ")[-1] == Path(after["path"])
     assert Path(after["path"]).is_relative_to(home)
+
+
+def test_the_home_directory_is_a_tilde_in_the_table_only(command, tiny, home: Path, monkeypatch) -> None:
+    monkeypatch.setattr(Path, "home", lambda: home)
+    shown = str(Path("~") / paths.models_dir().relative_to(home))
+    assert command("models").out.splitlines()[-1] == f"Files are kept in {shown}"
+    (row,) = json.loads(command("models", "--json").out)
+    assert Path(row["path"]).is_relative_to(home)
 
 
 def test_pull_tells_that_it_is_ready_and_then_that_it_was_here(command, tiny) -> None:

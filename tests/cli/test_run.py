@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import sys
+
 import pytest
 
 from edgellm.errors import ContextOverflow, EdgeLLMError, LoadError, WorkerDied
-from edgellm.request import Conversation, Prompt
+from edgellm.request import Conversation, Prompt, SamplingParams
 from tests.doubles.scripted_model import ScriptedModel
 
 
@@ -49,6 +51,16 @@ def test_sampling_options_reach_the_request(command, model) -> None:
     assert (sampling.temperature, sampling.top_k, sampling.top_p, sampling.min_p, sampling.seed) == (0, 5, 0.5, 0.1, 7)
     command("run", "hi", "--max-tokens", "9")
     assert model.requests[-1].max_tokens == 9
+
+
+@pytest.mark.parametrize("arguments", [["run", "hi"], ["run", "--raw", "hi"], ["chat"]])
+def test_what_is_not_given_is_as_the_model_recommends(command, arguments: list[str]) -> None:
+    model = ScriptedModel([["x"]], sampling=SamplingParams(temperature=0.2, top_p=0.9))
+    command.use(model)
+    command(*arguments, stdin=b"hi" if arguments == ["chat"] else b"")
+    assert model.requests[-1].sampling == SamplingParams(temperature=0.2, top_p=0.9)
+    command(*arguments, "--top-p", "0.5", "--seed", "7", stdin=b"hi" if arguments == ["chat"] else b"")
+    assert model.requests[-1].sampling == SamplingParams(temperature=0.2, top_p=0.5, seed=7)
 
 
 def test_a_system_message_comes_first(command, model) -> None:
@@ -160,9 +172,21 @@ def test_a_bug_is_one_line(command) -> None:
 
 
 def test_control_characters_are_kept_from_a_terminal(command, monkeypatch: pytest.MonkeyPatch) -> None:
-    import sys
-
     command.use(ScriptedModel([["a\x1b[2Jb\tc"]]))
     assert command("run", "hi").out == "a\x1b[2Jb\tc\n"
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert command("run", "hi").out == "a[2Jb\tc\n"
+
+
+def test_a_terminal_gets_whole_words(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    command.use(ScriptedModel([["Paris is the met", "ropolitan capital", " of", " France."]]))
+    assert command("run", "hi").out == "Paris is the metropolitan capital of France.\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("COLUMNS", "20")
+    assert command("run", "hi").out == "Paris is the \nmetropolitan \ncapital of France.\n"
+
+
+def test_a_word_held_back_is_shown_when_the_answer_breaks_off(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    command.use(ScriptedModel([["half a sent", WorkerDied("the worker died")]]))
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    assert command("run", "hi").out == "half a sent\n"

@@ -10,7 +10,7 @@ from typing import Any
 from edgellm.errors import EdgeLLMError
 from edgellm.events import Event, Failed, Finished, Progress, Started, Text, Timings, TokenLogprob, Usage
 from edgellm.model import ModelInfo, ModelStatus
-from edgellm.request import ChatRequest, Conversation, Infill, Input, Prompt, TokenIds
+from edgellm.request import ChatRequest, Conversation, Infill, Input, Prompt, SamplingParams, TokenIds
 
 
 class EchoModel:
@@ -24,8 +24,10 @@ class EchoModel:
     reply:      events to give instead of the echo
     """
 
-    def __init__(self, name: str = "echo") -> None:
-        self._info = ModelInfo(name=name, backend="double", context_length=512, parameters=7, created=1)
+    def __init__(self, name: str = "echo", sampling: SamplingParams = SamplingParams()) -> None:
+        self._info = ModelInfo(
+            name=name, backend="double", context_length=512, parameters=7, created=1, sampling=sampling
+        )
         self.refuse: Exception | None = None
         self.fail_after: int | None = None
         self.failure: EdgeLLMError = EdgeLLMError("scripted")

@@ -10,7 +10,7 @@ from edgellm import errors
 from edgellm.errors import EdgeLLMError
 from edgellm.events import Event, Failed, Finished, Started, Text, Timings, Usage
 from edgellm.model import ModelInfo, ModelStatus
-from edgellm.request import ChatRequest, Input
+from edgellm.request import ChatRequest, Input, SamplingParams
 
 Step = str | EdgeLLMError
 
@@ -31,8 +31,9 @@ class ScriptedModel:
         start_error: EdgeLLMError | None = None,
         name: str = "scripted",
         reason: str = "stop",
+        sampling: SamplingParams = SamplingParams(),
     ) -> None:
-        self.info = ModelInfo(name=name, context_length=4096)
+        self.info = ModelInfo(name=name, context_length=4096, sampling=sampling)
         self.requests: list[ChatRequest] = []
         self.cancelled = 0
         self.started = 0

@@ -277,3 +277,12 @@ async def test_metrics_count_how_choices_ended() -> None:
         counters = {counter.name: counter.values for counter in (await model.status()).metrics.counters}
         assert counters["edgellm_requests_total"] == {"stop": 1, "length": 1, "invalid_request": 1}
         assert counters["edgellm_tokens_generated_total"] == {"": len(ANSWER.encode()) + 1 + 2}
+
+
+async def test_the_name_and_the_recommended_sampling_outlast_the_load() -> None:
+    advice = SamplingParams(temperature=0.2, top_p=0.9)
+    model = LocalModel(FakeBackend, ModelSettings(), ModelInfo(name="mine", sampling=advice))
+    assert model.info.sampling == advice
+    await model.start()
+    assert (model.info.name, model.info.backend, model.info.sampling) == ("mine", "fake", advice)
+    await model.aclose()

@@ -10,9 +10,9 @@ import pytest
 
 from edgellm.errors import ContextOverflow, ModelNotFound, QueueFull, Unsupported
 from edgellm.events import Finished, Reasoning, Started, Text, Timings, ToolArguments, ToolEnd, ToolStart, Usage
-from edgellm.request import Conversation, Infill, TokenIds
+from edgellm.request import Conversation, Infill, SamplingParams, TokenIds
 from tests.doubles.echo_model import EchoModel
-from tests.doubles.live_server import LiveServer
+from tests.doubles.live_server import LiveServer, live_server
 
 ASK = [{"role": "user", "content": "Grüße 👋🏽 aus  dem 東京 Wald\n"}]
 SAID = ASK[0]["content"]
@@ -132,6 +132,17 @@ def test_completions_logprobs(client: openai.OpenAI) -> None:
     chunks = client.completions.create(model="echo", prompt="ab cde f", logprobs=1, stream=True)
     pieces = [chunk.choices[0].logprobs for chunk in chunks if chunk.choices[0].logprobs]
     assert [piece.text_offset[0] for piece in pieces] == [0, 2, 6]
+
+
+def test_what_is_not_named_is_sampled_as_the_model_recommends() -> None:
+    advice = SamplingParams(temperature=0.2, top_p=0.9)
+    model = EchoModel(sampling=advice)
+    with live_server(model) as live:
+        live.post("/v1/chat/completions", {"messages": ASK})
+        live.post("/v1/completions", {"prompt": "a"})
+        live.post("/v1/completions", {"prompt": "a", "top_p": 1})
+    sampled = [request.sampling for request in model.requests]
+    assert sampled == [advice, advice, SamplingParams(temperature=0.2, top_p=1.0)]
 
 
 def test_token_ids_and_infill(client: openai.OpenAI, model: EchoModel) -> None:

@@ -21,14 +21,22 @@ from edgellm.request import (
 from edgellm.server.openai_chat import ChatBody
 from edgellm.server.openai_text import TextBody
 
+RECOMMENDED = SamplingParams(temperature=0.2, top_p=0.9)
 
-def chat(**fields: Any) -> ChatRequest:
-    return ChatBody.model_validate({"messages": [{"role": "user", "content": "hi"}], **fields}).request()
+
+def chat(recommended: SamplingParams = SamplingParams(), /, **fields: Any) -> ChatRequest:
+    return ChatBody.model_validate({"messages": [{"role": "user", "content": "hi"}], **fields}).request(recommended)
 
 
 def test_defaults_are_our_own() -> None:
     assert chat().sampling == SamplingParams()
     assert (chat().max_tokens, chat().n, chat().logprobs, chat().priority) == (None, 1, None, "interactive")
+
+
+def test_what_is_not_named_is_as_the_model_recommends() -> None:
+    assert chat(RECOMMENDED).sampling == RECOMMENDED
+    assert chat(RECOMMENDED, top_p=None, top_k=3).sampling == SamplingParams(temperature=0.2, top_p=0.9, top_k=3)
+    assert chat(RECOMMENDED, temperature=0.8, top_p=0.95).sampling == SamplingParams()
 
 
 @pytest.mark.parametrize(
@@ -126,6 +134,7 @@ def test_other_parts_are_unsupported(kind: str) -> None:
     ],
 )
 def test_prompts(fields: dict[str, Any], inputs: list[Any]) -> None:
-    requests = TextBody.model_validate(fields).requests()
+    requests = TextBody.model_validate(fields).requests(RECOMMENDED)
     assert [request.input for request in requests] == inputs
     assert {request.max_tokens for request in requests} == {16}
+    assert all(request.sampling == RECOMMENDED for request in requests)

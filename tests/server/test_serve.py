@@ -12,6 +12,7 @@ import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -31,7 +32,7 @@ from tests.doubles.live_server import wait_until
 model = EchoModel("my-echo")
 {setup}
 try:
-    code = run(model, "127.0.0.1", 0)
+    code = run(model, "127.0.0.1", 0, aliases=("default", "my-echo"))
 except EdgeLLMError as error:
     print("error:", error)
     code = 1
@@ -85,6 +86,26 @@ def test_ctrl_c_while_a_stream_runs(number: signal.Signals) -> None:
     assert process.returncode == 0
     assert out == "closed: True cancelled: 1 open: 0\n"
     assert err == ""
+
+
+def test_the_model_answers_to_its_aliases_and_tells_each_name_once() -> None:
+    with started() as process:
+        port = port_of(process)
+        assert [_ask(port, name)[0] for name in ("my-echo", "default", "")] == [200, 200, 200]
+        status, said = _ask(port, "other")
+    assert status == 404
+    assert said["error"]["message"].endswith("or none at all: my-echo, default.")
+
+
+def _ask(port: int, name: str) -> tuple[int, dict[str, Any]]:
+    connection = http.client.HTTPConnection("127.0.0.1", port, timeout=20)
+    try:
+        body = json.dumps({"prompt": "hi", "model": name})
+        connection.request("POST", "/v1/completions", body, {"content-type": "application/json"})
+        response = connection.getresponse()
+        return response.status, json.loads(response.read())
+    finally:
+        connection.close()
 
 
 @needs_signals
