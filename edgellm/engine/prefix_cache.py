@@ -12,6 +12,11 @@ from dataclasses import dataclass, field
 from typing import Protocol
 
 
+_RETAINED_SHARE = 0.25
+"""Part of all cells that may be kept for later requests. Cells in use lie among them, and attention passes over them
+all: 6,400 retained cells made a step of 16 sequences a fifth slower (Qwen2.5 1.5B, two cores), 1,600 did not show."""
+
+
 class Slots(Protocol):
     """The part of a `Backend` that the cache drives."""
 
@@ -208,6 +213,7 @@ class PrefixCache:
             self._clear(slot)
         else:
             self._touch(slot)
+            self._shed(slot)
 
     # -- making room --------------------------------------------------------------------------------------------
 
@@ -231,6 +237,11 @@ class PrefixCache:
         self._inflation = max(self._inflation, self._retained[slot].rank)
         self._clear(slot)
         return True
+
+    def _shed(self, newest: int) -> None:
+        """Keep what is retained within its share; the newest stays, whatever its size: its owner is likely to go on."""
+        while self.available - self.free > self.cells * _RETAINED_SHARE and self._evict_one(protect=newest):
+            pass
 
     def _touch(self, slot: int) -> None:
         self._retained[slot] = _Retained(self._rank(slot), next(self._clock))

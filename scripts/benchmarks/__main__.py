@@ -63,7 +63,9 @@ def _serving(options: argparse.Namespace) -> Section:
         llama_server=options.llama_server,
         extra=tuple(shlex.split(options.llama_server_options)),
     )
-    plan = serving.Plan(rounds=options.rounds, concurrency=options.concurrency)
+    plan = serving.Plan(
+        rounds=options.rounds, concurrency=options.concurrency, tokens=options.tokens, cases=options.cases
+    )
     return serving.measure(setup, replace(plan, rounds=1, tokens=8, cases=4) if options.quick else plan)
 
 
@@ -128,6 +130,8 @@ def _add_serving(command: argparse.ArgumentParser) -> None:
     add("--llama-server", type=_program, metavar="PATH", help="the program to compare with; without, edgellm alone")
     add("--llama-server-options", default="", metavar="TEXT", help="further options for it, as one word")
     add("--rounds", type=_count, default=3, help="rounds over everything (3)")
+    add("--tokens", type=_count, default=1_000_000, help="answers are cut there, to save time (as the prompts ask)")
+    add("--cases", type=_count, default=1_000_000, help="prompts of each kind of run, to save time (all)")
     add("--context", type=_count, default=8192, metavar="TOKENS", help="of KV cache, for all sequences (8192)")
     add("--concurrency", type=_levels, default=(1, 8, 16), metavar="N,N", help="requests at once (1,8,16)")
 

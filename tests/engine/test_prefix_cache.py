@@ -88,25 +88,39 @@ def test_a_slot_that_another_continues_is_given_back() -> None:
 
 
 def test_the_least_recently_used_goes_first() -> None:
-    bench = Bench(cells=9)
+    bench = Bench(cells=40)
     for start in (10, 20, 30):
         slot, _ = bench.run([start, 1, 2])
         bench.cache.close(slot)
-    slot, found = bench.run([10, 1, 9])
-    assert found == 2
+    slot, found = bench.run([10, 1, 2, 9])
+    assert found == 3
     bench.cache.close(slot)
+    assert bench.cache.reserve(40 - 7)
     assert bench.cache.match([20, 1, 2]).length == 0
     assert bench.cache.match([30, 1, 2]).length == 3
     bench.check()
 
 
+def test_what_is_kept_stays_within_its_share_but_for_the_newest() -> None:
+    bench = Bench(cells=40)
+    for start in (10, 20, 30, 40):
+        slot, _ = bench.run([start, *range(4)])
+        bench.cache.close(slot)
+    assert bench.cache.used == 10
+    assert [bench.cache.match([start, *range(4)]).length for start in (10, 20, 30, 40)] == [0, 0, 5, 5]
+    slot, _ = bench.run([50] * 20)
+    bench.cache.close(slot)
+    assert (bench.cache.used, bench.cache.match([50] * 20).length) == (20, 20)
+    bench.check()
+
+
 def test_what_is_dear_to_recompute_outlives_what_is_cheap() -> None:
-    bench = Bench(cells=64)
+    bench = Bench(cells=400)
     long, _ = bench.run([1] * 40)
     bench.cache.close(long)
     short, _ = bench.run([2] * 4)
     bench.cache.close(short)
-    assert bench.cache.reserve(22)
+    assert bench.cache.reserve(400 - 42)
     assert bench.cache.match([2] * 4).length == 0
     assert bench.cache.match([1] * 40).length == 40
 
