@@ -104,7 +104,7 @@ def bench(request: pytest.FixtureRequest) -> Iterator[Bench]:
 
 
 def check(bench: Bench, found: list[list[int]], how: str) -> None:
-    """Compare with the expected texts: where they part, the gap must be rounding's (of both tokens, and some margin)."""
+    """Compare with the expected texts: where they part, the gap must be rounding (of both tokens, with a margin)."""
     for text, (tokens, rows) in zip(found, bench.expected, strict=True):
         if text == tokens:
             continue
