@@ -54,7 +54,7 @@ def _locate(name: str, settings: Settings, progress: Progress | None) -> tuple[P
     return download.fetch(found, progress or silent, offline=settings.offline), info
 
 
-def local_model(path: str, name: str, settings: dict[str, Any], sampling: dict[str, Any]) -> Any:
+def local_model(path: str, name: str, settings: dict[str, Any], sampling: dict[str, Any] | None = None) -> Any:
     """What a worker process hosts: the GGUF file at `path` as a `LocalModel` called `name`."""
     from edgellm.backends.llamacpp import LlamaCppBackend
     from edgellm.runtime.local_model import LocalModel
@@ -65,6 +65,6 @@ def local_model(path: str, name: str, settings: dict[str, Any], sampling: dict[s
     return LocalModel(
         lambda: LlamaCppBackend.load(Path(path), chosen),
         chosen,
-        ModelInfo(name=name, backend=_BACKEND, sampling=msgspec.convert(sampling, SamplingParams)),
+        ModelInfo(name=name, backend=_BACKEND, sampling=msgspec.convert(sampling or {}, SamplingParams)),
         crashed=lambda: os._exit(70),
     )

@@ -51,7 +51,7 @@ class Ours:
     """Our model on an event loop of its own."""
 
     def __init__(self, path: Path, **settings: Any) -> None:
-        chosen = ModelSettings(context=4096, slots=32, parallel=8, **settings)
+        chosen = ModelSettings(context=8192, slots=32, parallel=8, **settings)
         self.model = LocalModel(lambda: LlamaCppBackend.load(path, chosen), chosen, ModelInfo(name=path.stem))
         self._loop = asyncio.new_event_loop()
 
