@@ -10,44 +10,27 @@ from typing import Annotated, Any
 import msgspec
 from msgspec import Meta
 
+from edgellm.catalog.reference import looks_like_path as looks_like_path
+from edgellm.catalog.sources import (
+    Count,
+    FileSource as FileSource,
+    PackageSource as PackageSource,
+    Part as Part,
+    Source as Source,
+    Sum,
+)
 from edgellm.errors import ConfigError, ModelNotFound
 from edgellm.request import SamplingParams
 
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*\Z")]
-FileName = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._+-]*\Z")]
-# Pinned, because the sum is of one version; and nothing that pip could take for an option or an address.
-Requirement = Annotated[str, Meta(pattern=r"^[A-Za-z0-9][A-Za-z0-9._-]*==[A-Za-z0-9.!+_-]+\Z")]
-Count = Annotated[int, Meta(gt=0)]
-Sum = Annotated[str, Meta(pattern=r"^[0-9a-f]{64}\Z")]
-
-
-class Part(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One wheel and the file inside it; `wheel_bytes` is the wheel's own size, for progress and disk space."""
-
-    requirement: Requirement
-    member: Annotated[str, Meta(min_length=1)]
-    wheel_bytes: Count | None = None
-
-
-class PackageSource(msgspec.Struct, frozen=True, kw_only=True, tag="package", tag_field="kind"):
-    """Wheels from the machine's own package index; the members, put together in order, are the model file."""
-
-    parts: Annotated[tuple[Part, ...], Meta(min_length=1)]
-
-
-class FileSource(msgspec.Struct, frozen=True, kw_only=True, tag="file", tag_field="kind"):
-    """A copy of the model file that may lie on this machine or a drive it has; `~` is the user's home."""
-
-    path: Annotated[str, Meta(min_length=1)]
-
-
-Source = PackageSource | FileSource
+FileName = Annotated[str, Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._+-]*)?\Z")]
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One model: `file` of `bytes` bytes and this `sha256`, whichever of the `sources` it comes from.
+    """One model and where it can be had, whichever of the `sources`, which are tried in order.
 
-    `context` counts tokens. Sources are tried in order. `sampling` is what the model's makers recommend.
+    `context` counts tokens. `sampling` is what the model's makers recommend. `file`, `bytes` and `sha256` tell the
+    file that packages and copies give; without such sources they are empty, and the hub knows them.
     """
 
     name: Name
@@ -57,9 +40,9 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     context: Count
     parameters: Count
     quantization: str
-    file: FileName
-    bytes: Count
-    sha256: Sum
+    file: FileName = ""
+    bytes: Annotated[int, Meta(ge=0)] = 0
+    sha256: Sum = ""
     aliases: tuple[Name, ...] = ()
     sampling: SamplingParams = SamplingParams()
     sources: Annotated[tuple[Source, ...], Meta(min_length=1)]
@@ -92,11 +75,6 @@ class Catalog(msgspec.Struct, frozen=True):
         close = get_close_matches(text.lower(), [*self.entries, *self.aliases], n=3, cutoff=0.5)
         meant = f" Did you mean {' or '.join(close)}?" if close else ""
         return f"no model is called {text!r}.{meant} `edgellm models` lists them; a path of a GGUF file works too."
-
-
-def looks_like_path(text: str) -> bool:
-    """Whether somebody who wrote `text` meant a file, and not a name."""
-    return "/" in text or "\\" in text or text.startswith("~") or text.lower().endswith(".gguf")
 
 
 def load(file: Path) -> Catalog:
@@ -139,18 +117,18 @@ def _is_file(path: Path) -> bool:
 def _entry(name: str, table: dict[str, Any]) -> Entry:
     try:
         entry = msgspec.convert({**table, "name": name}, Entry, str_keys=True)
-        _check_members(entry)
+        _check_file(entry)
         _check_sampling(entry, table.get("sampling", {}))
     except (msgspec.ValidationError, ValueError) as error:
         raise msgspec.DecodeError(f"model {name!r}: {error}") from error
     return entry
 
 
-def _check_members(entry: Entry) -> None:
-    for source in entry.sources:
-        for part in source.parts if isinstance(source, PackageSource) else ():
-            if part.member.startswith("/") or "\\" in part.member or ".." in part.member.split("/"):
-                raise ValueError(f"member {part.member!r} must be a relative path inside the wheel")
+def _check_file(entry: Entry) -> None:
+    if any(isinstance(source, PackageSource | FileSource) for source in entry.sources):
+        for key in ("file", "bytes", "sha256"):
+            if not getattr(entry, key):
+                raise ValueError(f"a model that comes in packages or as a copy needs {key}")
 
 
 def _check_sampling(entry: Entry, table: dict[str, Any]) -> None:

@@ -114,7 +114,7 @@ def test_a_typo_is_told_what_was_meant(tiny: catalog.Catalog) -> None:
         tiny.resolve("tiyn")
 
 
-@pytest.mark.parametrize("text", ["models/x", "x.gguf", "C:\\x", "~/x"])
+@pytest.mark.parametrize("text", ["models/x/y", "x.gguf", "C:\\x", "~/x"])
 def test_what_looks_like_a_path_is_told_that_there_is_no_file(tiny: catalog.Catalog, text: str) -> None:
     with pytest.raises(ModelNotFound, match="there is no file"):
         tiny.resolve(text)
