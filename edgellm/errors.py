@@ -12,7 +12,12 @@ EdgeLLMError
  │    ├── UnsupportedModel    a sound file of a kind that this build cannot run
  │    └── OutOfMemory         the machine cannot hold it
  ├── DownloadError            a file could not be fetched
- │    └── ChecksumMismatch    it was fetched, and is not what was promised
+ │    ├── ChecksumMismatch    it was fetched, and is not what was promised
+ │    ├── AccessDenied        its source asks for a token, or does not let this one in
+ │    ├── NotAtSource         its source has no such repository, revision or file
+ │    ├── RateLimited         its source wants to be left alone for a while (has retry_after_s)
+ │    ├── Unreachable         no network, no answer in time, or a server that fails; trying again may help
+ │    └── Offline             the offline setting forbids it
  ├── BackendError             the native library failed while decoding
  └── Unavailable              the model cannot answer right now; asking again may help
       ├── QueueFull           too many requests wait already (has retry_after_s)
@@ -82,6 +87,32 @@ class DownloadError(EdgeLLMError):
 
 class ChecksumMismatch(DownloadError):
     code = "checksum_mismatch"
+
+
+class AccessDenied(DownloadError):
+    code = "access_denied"
+
+
+class NotAtSource(DownloadError):
+    code = "not_at_source"
+
+
+class RateLimited(DownloadError):
+    """`retry_after_s` is what the source asked for, in seconds; 0 if it did not say."""
+
+    code = "rate_limited"
+
+    def __init__(self, message: str, retry_after_s: float = 0.0) -> None:
+        super().__init__(message)
+        self.retry_after_s = retry_after_s
+
+
+class Unreachable(DownloadError):
+    code = "unreachable"
+
+
+class Offline(DownloadError):
+    code = "offline"
 
 
 class BackendError(EdgeLLMError):
