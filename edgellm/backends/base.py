@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import Protocol
 
@@ -64,6 +65,10 @@ class Vocabulary(Protocol):
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         """The token's bytes; b"" for a control token unless `special`."""
+        ...
+
+    def pieces(self) -> Iterator[bytes]:
+        """Every token's bytes in the order of ids, control tokens written out."""
         ...
 
 

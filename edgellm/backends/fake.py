@@ -6,7 +6,7 @@ Shipped, not hidden in the tests: programs built on edgellm test themselves with
 from __future__ import annotations
 
 import hashlib
-from collections.abc import Callable, Sequence as Seq
+from collections.abc import Callable, Iterator, Sequence as Seq
 
 import numpy as np
 
@@ -52,6 +52,9 @@ class ByteVocabulary:
         if token < 256:
             return bytes([token])
         return _SPECIAL[token - 256].encode() if special else b""
+
+    def pieces(self) -> Iterator[bytes]:
+        return (self.piece(token, special=True) for token in range(len(self)))
 
 
 def hashed(history: Seq[int]) -> int:
