@@ -1,92 +1,140 @@
-"""The models known by name: `models.toml` read into frozen structs, and names, aliases and paths resolved."""
+"""The models known by name: `models.toml`, the user's own over the shipped one, and what somebody writes, resolved."""
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from difflib import get_close_matches
 from functools import cache
 from pathlib import Path
-from typing import Annotated, Any
 
 import msgspec
-from msgspec import Meta
+from msgspec.structs import replace
 
-from edgellm.catalog.reference import looks_like_path as looks_like_path
+from edgellm import paths
+from edgellm.catalog import aliases as moved_aliases, model_folder, reference as references, tables
+from edgellm.catalog.entry import Entry as Entry
+from edgellm.catalog.reference import (
+    HubReference,
+    NameReference,
+    PathReference,
+    Reference,
+    UrlReference,
+    looks_like_path as looks_like_path,
+)
 from edgellm.catalog.sources import (
-    Count,
     FileSource as FileSource,
+    HubSource as HubSource,
     PackageSource as PackageSource,
     Part as Part,
     Source as Source,
-    Sum,
+    UrlSource as UrlSource,
 )
 from edgellm.errors import ConfigError, ModelNotFound
-from edgellm.request import SamplingParams
 
-Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*\Z")]
-FileName = Annotated[str, Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._+-]*)?\Z")]
-
-
-class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
-    """One model and where it can be had, whichever of the `sources`, which are tried in order.
-
-    `context` counts tokens. `sampling` is what the model's makers recommend. `file`, `bytes` and `sha256` tell the
-    file that packages and copies give; without such sources they are empty, and the hub knows them.
-    """
-
-    name: Name
-    title: str
-    family: str
-    license: str
-    context: Count
-    parameters: Count
-    quantization: str
-    file: FileName = ""
-    bytes: Annotated[int, Meta(ge=0)] = 0
-    sha256: Sum = ""
-    aliases: tuple[Name, ...] = ()
-    sampling: SamplingParams = SamplingParams()
-    sources: Annotated[tuple[Source, ...], Meta(min_length=1)]
+Target = Entry | Path | HubReference | UrlReference
+"""What a text turned out to mean: a known model, something on this machine, or something to be had elsewhere."""
 
 
 class Catalog(msgspec.Struct, frozen=True):
-    """Entries by name, in the file's order, and the alias of each alias."""
+    """Entries by name, in the file's order, and the name of each of their other names.
+
+    `choices` are the names that stand for whichever model suits: what each may mean, from large to small, as somebody
+    would write it.
+    """
 
     entries: dict[str, Entry]
     aliases: dict[str, str]
+    choices: dict[str, tuple[str, ...]] = {}
 
-    def resolve(self, text: str) -> Entry | Path:
-        """The file at `text` if there is one, else the model with that name or alias. Raises ModelNotFound."""
-        path = Path(text).expanduser()
-        if text and _is_file(path):
-            return path
-        entry = self.named(text)
-        if entry is None:
-            raise ModelNotFound(self._advice(text))
-        return entry
+    def resolve(self, text: str) -> Target:
+        """What is on this machine under `text` if anything is, else what it names. Raises ModelNotFound.
+
+        Of an alias that may mean several models this is the smallest; `candidates` has them all.
+        """
+        path = here(text)
+        return path if path is not None else self._target(self.candidates(text)[-1], text)
+
+    def target(self, reference: Reference) -> Target:
+        """What one reference means. Raises ModelNotFound."""
+        return self._target(reference, str(reference))
+
+    def candidates(self, text: str) -> tuple[Reference, ...]:
+        """All that `text` may mean, from large to small: several for an alias, else one. Raises ModelNotFound."""
+        return tuple(dict.fromkeys(self._expanded(references.parse(text), ())))
 
     def named(self, text: str) -> Entry | None:
         """The model with this name or alias; upper and lower case are the same."""
         name = text.strip().lower()
         return self.entries.get(name) or self.entries.get(self.aliases.get(name, ""))
 
-    def _advice(self, text: str) -> str:
+    def _target(self, reference: Reference, text: str) -> Target:
+        match reference:
+            case HubReference() | UrlReference():
+                return reference
+            case PathReference(path=path):
+                found = here(path)
+                if found is None:
+                    raise ModelNotFound(self.advice(text))
+                return found
+            case NameReference(name=name, quantization=quantization):
+                if name not in self.entries:
+                    raise ModelNotFound(self.advice(text))
+                return self.entries[name].at(quantization)
+
+    def _expanded(self, reference: Reference, seen: tuple[str, ...]) -> Iterable[Reference]:
+        """`reference` with every alias replaced by what it stands for."""
+        if not isinstance(reference, NameReference) or reference.name in self.entries:
+            return (reference,)
+        name = reference.name
+        if name in seen:
+            raise ConfigError(
+                f"the alias {seen[0]!r} leads to itself ({' -> '.join((*seen, name))}). "
+                f"Move one of them: `edgellm alias {name} MODEL`."
+            )
+        if f"{name}-{reference.quantization}".lower() in self.entries:  # family:size, as others write it
+            return (NameReference(f"{name}-{reference.quantization}".lower()),)
+        meant = self.choices.get(name) or ((self.aliases[name],) if name in self.aliases else ())
+        if not meant:
+            return (reference,)
+        parsed = (_with_quantization(references.parse(text), reference.quantization) for text in meant)
+        return [found for each in parsed for found in self._expanded(each, (*seen, name))]
+
+    def advice(self, text: str, others: Iterable[str] = ()) -> str:
+        """What to tell somebody for whom nothing was found; `others` are further names that exist here."""
+        text = text.strip()
         if looks_like_path(text):
             return f"there is no file {text!r}. Check the path, or name a model that `edgellm models` lists."
-        close = get_close_matches(text.lower(), [*self.entries, *self.aliases], n=3, cutoff=0.5)
+        known = {name.lower(): name for name in (*self.entries, *self.aliases, *self.choices, *others)}
+        close = [known[name] for name in get_close_matches(text.lower(), known, n=3, cutoff=0.5)]
         meant = f" Did you mean {' or '.join(close)}?" if close else ""
         return f"no model is called {text!r}.{meant} `edgellm models` lists them; a path of a GGUF file works too."
 
 
-def load(file: Path) -> Catalog:
-    """Read and check a catalog. Raises ConfigError that says which model and key is wrong."""
-    try:
-        models = msgspec.toml.decode(file.read_bytes(), type=dict[str, dict[str, dict[str, Any]]]).get("models", {})
-        entries = {name: _entry(name, table) for name, table in models.items()}
-    except OSError as error:
-        raise ConfigError(f"cannot read the catalog {file}: {error.strerror or error}.") from error
-    except (msgspec.DecodeError, UnicodeDecodeError) as error:
-        raise ConfigError(f"the catalog {file} is wrong: {error}. Correct it.") from error
-    return Catalog(entries, _aliases(entries, file))
+def here(text: str) -> Path | None:
+    """The model file or folder at this path, if there is one; a bare name means a file only, never a folder."""
+    path = Path(text.strip()).expanduser() if text.strip() else None
+    if path is None or not model_folder.exists(path):
+        return None
+    bare = not looks_like_path(text.strip()) and "/" not in text
+    return None if bare and path.is_dir() else model_folder.model_at(path)
+
+
+def load(*files: Path) -> Catalog:
+    """Read and check a catalog; what later files say of a model goes over what earlier ones say.
+
+    Raises ConfigError that says which file, model and key is wrong.
+    """
+    merged = tables.merged(files)
+    others: dict[str, str] = {}
+    for entry in merged.entries.values():
+        for alias in entry.aliases:
+            if alias in merged.entries or alias in others:
+                raise ConfigError(f"the catalog {files[-1]} is wrong: {alias!r} names more than one model.")
+            others[alias] = entry.name
+    for alias in merged.choices:
+        if alias in merged.entries:
+            raise ConfigError(f"the catalog {files[-1]} is wrong: aliases: {alias!r} is the name of a model.")
+    return Catalog(merged.entries, others, merged.choices)
 
 
 def shipped_file() -> Path:
@@ -96,53 +144,39 @@ def shipped_file() -> Path:
     return inside if inside.is_file() else package.parent / "models.toml"
 
 
+def own_file() -> Path:
+    """The user's own `models.toml`; it need not exist."""
+    return paths.config_file().with_name("models.toml")
+
+
 @cache
 def shipped() -> Catalog:
     """The catalog that came with edgellm."""
     return load(shipped_file())
 
 
-def resolve(text: str) -> Entry | Path:
-    """`Catalog.resolve` of the shipped catalog."""
-    return shipped().resolve(text)
+def current() -> Catalog:
+    """The catalog in force: the shipped one, the user's own `models.toml` over it, and the aliases they moved."""
+    own = own_file()
+    catalog = load(shipped_file(), own) if own.is_file() else shipped()
+    moved = moved_aliases.read()
+    return replace(catalog, choices={**catalog.choices, **moved}) if moved else catalog
 
 
-def _is_file(path: Path) -> bool:
-    try:
-        return path.is_file()
-    except (OSError, ValueError):  # a name too long or with a character that no path can have
-        return False
+def resolve(text: str) -> Target:
+    """`Catalog.resolve` of the catalog in force."""
+    return current().resolve(text)
 
 
-def _entry(name: str, table: dict[str, Any]) -> Entry:
-    try:
-        entry = msgspec.convert({**table, "name": name}, Entry, str_keys=True)
-        _check_file(entry)
-        _check_sampling(entry, table.get("sampling", {}))
-    except (msgspec.ValidationError, ValueError) as error:
-        raise msgspec.DecodeError(f"model {name!r}: {error}") from error
-    return entry
+def alias_candidates(name: str) -> tuple[Reference, ...]:
+    """`Catalog.candidates` of the catalog in force: what an alias may mean, from large to small."""
+    return current().candidates(name)
 
 
-def _check_file(entry: Entry) -> None:
-    if any(isinstance(source, PackageSource | FileSource) for source in entry.sources):
-        for key in ("file", "bytes", "sha256"):
-            if not getattr(entry, key):
-                raise ValueError(f"a model that comes in packages or as a copy needs {key}")
-
-
-def _check_sampling(entry: Entry, table: dict[str, Any]) -> None:
-    unknown = [key for key in table if key not in SamplingParams.__struct_fields__]
-    problem = f"there is no {unknown[0]!r}" if unknown else entry.sampling.problem()
-    if problem:
-        raise ValueError(f"sampling: {problem}")
-
-
-def _aliases(entries: dict[str, Entry], file: Path) -> dict[str, str]:
-    found: dict[str, str] = {}
-    for entry in entries.values():
-        for alias in entry.aliases:
-            if alias in entries or alias in found:
-                raise ConfigError(f"the catalog {file} is wrong: {alias!r} names more than one model.")
-            found[alias] = entry.name
-    return found
+def _with_quantization(reference: Reference, quantization: str) -> Reference:
+    """`reference` in the quantization that was asked for with an alias, unless it has one of its own."""
+    if quantization and isinstance(reference, NameReference) and not reference.quantization:
+        return replace(reference, quantization=quantization)
+    if quantization and isinstance(reference, HubReference) and not (reference.quantization or reference.file):
+        return replace(reference, quantization=quantization)
+    return reference

@@ -39,22 +39,29 @@ def of_file(name: str) -> str:
     return ""
 
 
-def groups(files: Iterable[str]) -> dict[str, tuple[str, ...]]:
-    """The GGUF models among a repository's files, by quantization; a split model has several files, in order.
+def models(files: Iterable[str]) -> list[tuple[str, ...]]:
+    """The GGUF models among `files`, each as its file or the files of its splits in order, short names first.
 
-    A model whose name tells no quantization has an empty key. Incomplete splits and files that are no models are left
-    out; of two models of one quantization the one with the shorter path stays.
+    Incomplete splits are left out, and so are files that are no models.
     """
-    models: dict[tuple[str, int], list[str]] = {}
+    found: dict[tuple[str, int], list[str]] = {}
     for file in sorted(files):
         path = PurePosixPath(file)
         if path.suffix.lower() == ".gguf" and not _NO_MODEL.search(path.stem):
             stem, count = _unsplit(path)
-            models.setdefault((str(path.parent / stem), count), []).append(file)
+            found.setdefault((str(path.parent / stem), count), []).append(file)
+    ordered = sorted(found.items(), key=lambda item: (len(item[0][0]), item[0]))
+    return [tuple(parts) for (_, count), parts in ordered if len(parts) == count]
+
+
+def groups(files: Iterable[str]) -> dict[str, tuple[str, ...]]:
+    """`models` of one repository by quantization; of two in the same one the one with the shorter path stays.
+
+    A model whose name tells no quantization has an empty key.
+    """
     found: dict[str, tuple[str, ...]] = {}
-    for (stem, count), parts in sorted(models.items(), key=lambda item: (len(item[0][0]), item[0])):
-        if len(parts) == count and stem:
-            found.setdefault(of_file(parts[0]), tuple(parts))
+    for parts in models(files):
+        found.setdefault(of_file(parts[0]), parts)
     return found
 
 

@@ -47,7 +47,7 @@ def test_the_shipped_catalog_has_the_starter_as_default() -> None:
     entry = catalog.resolve("default")
     assert isinstance(entry, Entry)
     assert (entry.name, entry.license, entry.context, entry.bytes) == ("smollm2", "Apache-2.0", 8192, 98_362_432)
-    assert entry is catalog.resolve("smollm2")
+    assert entry == catalog.resolve("smollm2")
 
 
 def test_the_starter_is_sampled_as_its_makers_say(tiny: catalog.Catalog) -> None:
