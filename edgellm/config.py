@@ -57,6 +57,9 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
     prefix_cache: Annotated[
         bool, Meta(description="Keep computed prompts and reuse them for requests that begin alike.")
     ] = True
+    prefix_memory: Annotated[
+        int, Meta(ge=0, le=2**20, description="MiB of memory for computed prompts that made room in the KV cache.")
+    ] = 512
 
 
 class Settings(ModelSettings, frozen=True, kw_only=True):
@@ -65,6 +68,14 @@ class Settings(ModelSettings, frozen=True, kw_only=True):
     model: Annotated[
         str, Meta(min_length=1, description="Model to use when none is named: a name or the path of a GGUF file.")
     ] = "default"
+    draft: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="Model that guesses ahead for the one in use: a name or path, none, or auto: the catalog's "
+            "partner, if it is on this machine.",
+        ),
+    ] = "auto"
     host: Annotated[str, Meta(min_length=1, description="Address the server listens on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535, description="Port the server listens on; 0 takes any free one.")] = 11435
     log_level: Annotated[

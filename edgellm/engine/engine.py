@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 from edgellm.backends.base import Backend
 from edgellm.backends.batch import Batch, Chunk, Rows
+from edgellm.engine.host_tier import HostTier
 from edgellm.engine.prefix_cache import PrefixCache
 from edgellm.engine.proposer import NoProposer, Proposer
 from edgellm.engine.sampling import logprobs
@@ -30,7 +31,10 @@ class Counters:
 
 
 class Engine:
-    """One backend, shared by every request: call `step` while `busy`."""
+    """One backend, shared by every request: call `step` while `busy`, and `tidy` when not.
+
+    `prefix_memory` is the host memory, in bytes, for prompts that left the KV.
+    """
 
     def __init__(
         self,
@@ -39,13 +43,20 @@ class Engine:
         clock: Callable[[], float],
         budget: Budget,
         prefix_cache: bool = True,
+        prefix_memory: int = 0,
         proposer: Proposer | None = None,
     ) -> None:
         can, limits = backend.capabilities, backend.limits
         assert budget.batch <= limits.batch and budget.parallel <= min(budget.rows, limits.slots, limits.rows)
         self.backend = backend
         self.cache = PrefixCache(
-            backend, cells=limits.cells, slots=limits.slots, shares=can.copy, partial=can.trim, enabled=prefix_cache
+            backend,
+            cells=limits.cells,
+            slots=limits.slots,
+            shares=can.copy,
+            partial=can.trim,
+            enabled=prefix_cache,
+            tier=HostTier(backend, prefix_memory if can.save else 0),
         )
         self.scheduler = Scheduler(self.cache, budget)
         self.proposer = proposer or NoProposer()
@@ -88,6 +99,10 @@ class Engine:
         self.counters.steps += 1
         self.counters.step_s += self._clock() - begin
         return list(updates.values())
+
+    def tidy(self) -> bool:
+        """Do a short piece of work that can wait for a quiet moment; False when there is none."""
+        return self.cache.tidy()
 
     # -- one step -----------------------------------------------------------------------------------------------
 

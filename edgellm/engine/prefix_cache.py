@@ -1,19 +1,27 @@
-"""Which slots remember which tokens: a radix tree of spans over running and retained slots.
+"""Which slots remember which tokens: a radix tree of spans over running and retained slots, with a tier beneath it.
 
 A slot's KV is the path from the root to the slot's tail. Slots with a common beginning share its spans, and the
 spans' cells exist once. The cache alone copies, trims and clears slots of the backend, so the two cannot disagree.
+What is evicted goes to the host tier, if there is one, and comes back when it is asked for.
 """
 
 from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Sequence as Seq
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Protocol
+
+from edgellm.engine.common_prefix import common_prefix
+from edgellm.engine.host_tier import HostTier, Saved
+from edgellm.engine.span import Match, Span
 
 _RETAINED_SHARE = 0.25
 """Part of all cells that may be kept for later requests. Cells in use lie among them, and attention passes over them
 all: 6,400 retained cells made a step of 16 sequences a fifth slower (Qwen2.5 1.5B, two cores), 1,600 did not show."""
+
+_BESIDE_RUNNING = 256
+"""Cells that may be kept while a sequence runs, where a host tier takes the others."""
 
 
 class Slots(Protocol):
@@ -24,32 +32,13 @@ class Slots(Protocol):
     def trim(self, slot: int, length: int) -> None: ...
 
 
-@dataclass(eq=False, slots=True)
-class Span:
-    """Tokens that follow `parent`'s; `slots` hold them. With one slot and no children it may still grow."""
-
-    parent: Span | None
-    tokens: list[int]
-    slots: set[int]
-    children: list[Span] = field(default_factory=list)
-
-
-@dataclass(frozen=True, slots=True)
-class Match:
-    """The first `length` tokens are held by `slot`; `span` contains the last of them, `inside` counts those there."""
-
-    length: int
-    slot: int | None
-    span: Span
-    inside: int
-
-
 @dataclass(slots=True)
 class _Retained:
     """What eviction knows of a slot nobody runs on: its rank (see `PrefixCache._rank`) and when it was last used."""
 
     rank: float
     used: int
+    saved: bool = False
 
 
 class PrefixCache:
@@ -57,12 +46,22 @@ class PrefixCache:
 
     `partial` says whether a prefix of a slot can be shared (a backend that can trim); otherwise only whole slots are.
     `shares` says whether the backend copies; otherwise a retained slot is taken over by the next sequence that fits.
+    `tier` needs a backend that can trim, for it restores whole slots.
     """
 
     def __init__(
-        self, backend: Slots, *, cells: int, slots: int, shares: bool = True, partial: bool = True, enabled: bool = True
+        self,
+        backend: Slots,
+        *,
+        cells: int,
+        slots: int,
+        shares: bool = True,
+        partial: bool = True,
+        enabled: bool = True,
+        tier: HostTier | None = None,
     ) -> None:
         self.backend = backend
+        self.tier = tier if tier is not None and tier.budget and enabled and partial else None
         self.cells = cells
         self.used = 0
         self._shares = shares
@@ -89,7 +88,7 @@ class PrefixCache:
 
     def available_beside(self, match: Match) -> int:
         """What would be available once `match` is in use."""
-        pinned, span = 0, match.span
+        pinned, span = match.length if match.saved else 0, match.span
         while span.parent is not None:
             if self._evictable(span):
                 pinned += match.inside if span is match.span else len(span.tokens)
@@ -127,8 +126,16 @@ class PrefixCache:
         return [token for piece in reversed(pieces) for token in piece]
 
     def match(self, tokens: Seq[int], limit: int | None = None) -> Match:
-        """The longest prefix of `tokens`, at most `limit` long, that a slot holds and the next `open` may use."""
+        """The longest prefix of `tokens`, at most `limit` long, that is held and that the next `open` may use."""
         limit = len(tokens) if limit is None else min(limit, len(tokens))
+        resident = self._resident_match(tokens, limit)
+        if self.tier is not None and (found := self.tier.best(tokens, limit, resident.length)):
+            entry, length = found
+            if len(entry.tokens) <= self.available:
+                return Match(length, None, self._root, 0, entry)
+        return resident
+
+    def _resident_match(self, tokens: Seq[int], limit: int) -> Match:
         best, span, length = Match(0, None, self._root, 0), self._root, 0
         while self._enabled and length < limit:
             child, common = self._best_child(span, tokens, length, limit)
@@ -161,11 +168,16 @@ class PrefixCache:
     # -- running slots ------------------------------------------------------------------------------------------
 
     def open(self, match: Match) -> int | None:
-        """A slot that holds the match's tokens and is free to grow; None when every slot is running."""
+        """A slot that holds the match's tokens and is free to grow; None when every slot is running.
+
+        Of a saved match that the backend refuses to restore, the slot holds nothing: ask `length`.
+        """
         if match.slot is not None and not self._shares:
             return self._take_over(match)
         if not self._free and not self._evict_one(protect=match.slot):
             return None
+        if match.saved is not None:
+            return self._restore(match.saved, match.length)
         slot = self._free.pop()
         boundary = self._split(match.span, match.inside) if match.length else self._root
         if match.slot is not None:
@@ -173,7 +185,8 @@ class PrefixCache:
         self._join(slot, boundary)
         self._drop_covered(boundary)
         if match.slot in self._retained:
-            self._touch(match.slot)
+            self._touch(match.slot, saved=self._retained[match.slot].saved)
+        self._shed()
         return slot
 
     def extend(self, slot: int, tokens: Seq[int]) -> None:
@@ -212,7 +225,7 @@ class PrefixCache:
             self._clear(slot)
         else:
             self._touch(slot)
-            self._shed(slot)
+            self._shed(newest=slot)
 
     # -- making room --------------------------------------------------------------------------------------------
 
@@ -224,9 +237,20 @@ class PrefixCache:
         return True
 
     def clear(self) -> None:
-        """Drop everything retained."""
+        """Drop everything retained or saved."""
         for slot in list(self._retained):
             self._clear(slot)
+        if self.tier is not None:
+            self.tier.clear()
+
+    def tidy(self) -> bool:
+        """Save one retained slot ahead of its eviction, for a quiet moment; False when all are."""
+        slot = next((s for s, kept in self._retained.items() if not kept.saved), None)
+        if self.tier is None or slot is None:
+            return False
+        self.tier.put(slot, self.tokens(slot))
+        self._retained[slot].saved = True
+        return True
 
     def _evict_one(self, protect: int | None = None) -> bool:
         candidates = [slot for slot in self._retained if slot != protect]
@@ -234,16 +258,26 @@ class PrefixCache:
             return False
         slot = min(candidates, key=lambda s: (self._retained[s].rank, self._retained[s].used))
         self._inflation = max(self._inflation, self._retained[slot].rank)
+        if self.tier is not None and not self._retained[slot].saved and len(self._tails[slot].slots) == 1:
+            self.tier.put(slot, self.tokens(slot))
         self._clear(slot)
         return True
 
-    def _shed(self, newest: int) -> None:
-        """Keep what is retained within its share; the newest stays, whatever its size: its owner is likely to go on."""
-        while self.available - self.free > self.cells * _RETAINED_SHARE and self._evict_one(protect=newest):
+    def _shed(self, newest: int | None = None) -> None:
+        """Keep what is retained within bounds.
+
+        With a tier that is next to nothing while somebody runs, and no bound when nobody does. Without, a share of all
+        cells, and the newest stays whatever its size: its owner is likely to go on.
+        """
+        if self.tier is None:
+            bound, protect = self.cells * _RETAINED_SHARE, newest
+        else:
+            bound, protect = _BESIDE_RUNNING if self.running else self.cells, None
+        while self.available - self.free > bound and self._evict_one(protect=protect):
             pass
 
-    def _touch(self, slot: int) -> None:
-        self._retained[slot] = _Retained(self._rank(slot), next(self._clock))
+    def _touch(self, slot: int, saved: bool = False) -> None:
+        self._retained[slot] = _Retained(self._rank(slot), next(self._clock), saved)
 
     def _rank(self, slot: int) -> float:
         """GreedyDual: inflation at the last use, plus recompute cost for each cell that dropping would free.
@@ -270,6 +304,20 @@ class PrefixCache:
         assert slot is not None
         del self._retained[slot]
         self.trim(slot, match.length)
+        return slot
+
+    def _restore(self, entry: Saved, length: int) -> int | None:
+        """A slot with `entry`'s first `length` tokens, in cells of its own even where others hold the same ones."""
+        assert self.tier is not None
+        if not self.reserve(len(entry.tokens)):
+            return None
+        slot = self._free.pop()
+        self._join(slot, self._root)
+        if self.tier.restore(entry, slot):
+            if length < len(entry.tokens):
+                self.backend.trim(slot, length)
+            self.extend(slot, entry.tokens[:length])
+        self._shed()
         return slot
 
     def _join(self, slot: int, tail: Span) -> None:
@@ -316,25 +364,3 @@ class PrefixCache:
         if self._partial:
             for slot in [s for s in span.slots if s in self._retained and self._tails[s] is span]:
                 self._clear(slot)
-
-
-def common_prefix(a: Seq[int], start_a: int, b: Seq[int], start_b: int, limit: int) -> int:
-    """How many items `a[start_a:]` and `b[start_b:]` share at their beginning, at most `limit`.
-
-    Slices are compared by doubling and halving, so that long matches run at C speed.
-    """
-    limit = min(limit, len(a) - start_a, len(b) - start_b)
-    done, step = 0, 16
-    while done < limit:
-        step = min(step, limit - done)
-        i, j = start_a + done, start_b + done
-        if a[i : i + step] == b[j : j + step]:
-            done += step
-            step *= 2
-        elif step == 1:
-            break
-        else:
-            step = max(1, step // 2)
-            if a[i : i + step] == b[j : j + step]:
-                done += step
-    return done

@@ -7,8 +7,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from edgellm.engine.prefix_cache import Match, PrefixCache, common_prefix
+from edgellm.engine.common_prefix import common_prefix
+from edgellm.engine.prefix_cache import PrefixCache
 from edgellm.engine.sequence import Sequence
+from edgellm.engine.span import Match
 from edgellm.errors import QueueFull
 
 _SHARED_WORTH_WAITING = 16
@@ -138,7 +140,7 @@ class Scheduler:
                 return
             self.waiting.remove(sequence)
             self.running.append(sequence)
-            sequence.slot, sequence.computed = slot, match.length
+            sequence.slot, sequence.computed = slot, self.cache.length(slot)
             plan.admitted.append(sequence)
 
     def _worth_waiting(self, sequence: Sequence, match: Match) -> bool:

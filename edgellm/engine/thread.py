@@ -83,7 +83,7 @@ class EngineThread:
 
     def _take(self, engine: Engine) -> bool:
         """Everything in the inbox, waiting for the first when there is nothing to do; False to stop."""
-        block = not engine.busy
+        block = not engine.busy and not engine.tidy()
         while True:
             try:
                 item = self._inbox.get(block)

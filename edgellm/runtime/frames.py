@@ -23,10 +23,14 @@ class FrameError(ValueError):
 
 
 class WorkerSpec(msgspec.Struct, frozen=True):
-    """Which `Model` a worker hosts: `factory` is `module:function`, called with `arguments` (msgpack values only)."""
+    """Which `Model` a worker hosts: `factory` is `module:function`, called with `arguments` (msgpack values only).
+
+    `growth` is the memory, in bytes, that the model may take for caches of its own once it is loaded.
+    """
 
     factory: str
     arguments: dict[str, Any] = {}
+    growth: int = 0
 
 
 class Load(msgspec.Struct, frozen=True, array_like=True, tag="load"):

@@ -147,7 +147,7 @@ class Host:
             module, _, function = spec.factory.partition(":")
             self._model = getattr(importlib.import_module(module), function)(**spec.arguments)
             await self.model.start()
-            limit_memory(HEADROOM_BYTES)
+            limit_memory(HEADROOM_BYTES + spec.growth)
             self._outbox.send(frames.Loaded(self.model.info))
         except Exception as error:
             self._outbox.send(frames.LoadFailed(*describe(error, errors.LoadError)))

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from hypothesis import given, settings, strategies as st
 
 from edgellm.backends.base import Capabilities, Limits
 from edgellm.backends.batch import Chunk
 from edgellm.backends.fake import FakeBackend
-from edgellm.engine.prefix_cache import PrefixCache, common_prefix
+from edgellm.engine.common_prefix import common_prefix
+from edgellm.engine.host_tier import HostTier
+from edgellm.engine.prefix_cache import PrefixCache
 
 TOKENS = st.lists(st.integers(0, 2), min_size=1, max_size=12)
 
@@ -15,13 +19,14 @@ TOKENS = st.lists(st.integers(0, 2), min_size=1, max_size=12)
 class Bench:
     """A cache over a fake backend; `run` does what the engine would do."""
 
-    def __init__(self, cells: int = 64, slots: int = 6, **options: bool) -> None:
-        limits = Limits(cells=cells, slots=slots, batch=64, rows=8)
+    def __init__(self, cells: int = 64, slots: int = 6, tier: int = 0, **options: bool) -> None:
+        limits = Limits(cells=cells, slots=slots, batch=1024, rows=8)
         self.backend = FakeBackend(
             limits=limits,
-            capabilities=Capabilities(copy=options.get("shares", True), trim=options.get("partial", True)),
+            capabilities=Capabilities(copy=options.get("shares", True), trim=options.get("partial", True), save=True),
         )
-        self.cache = PrefixCache(self.backend, cells=cells, slots=slots, **options)
+        self.tier = HostTier(self.backend, tier)
+        self.cache = PrefixCache(self.backend, cells=cells, slots=slots, tier=self.tier, **options)
 
     def open(self, tokens: list[int]) -> tuple[int, int]:
         match = self.cache.match(tokens, len(tokens) - 1)
@@ -200,6 +205,78 @@ def test_trim_gives_cells_back_and_leaves_others_alone() -> None:
     assert bench.cache.used == 6
 
 
+def test_what_a_running_sequence_does_not_need_leaves_the_kv_and_comes_back() -> None:
+    bench = Bench(cells=2000, tier=10**6)
+    old = list(range(200)) * 3
+    slot, _ = bench.run(old)
+    bench.cache.close(slot)
+    assert bench.cache.used == 600, "nobody runs: nobody is slowed"
+    other, _ = bench.run([9, *range(20)])
+    assert (bench.cache.used, len(bench.tier)) == (21, 1)
+    again, found = bench.run([*old, 7])
+    assert (found, again) == (600, slot)
+    assert bench.cache.used == 622
+    bench.check()
+    bench.cache.close(other)
+    bench.cache.close(again)
+
+
+def test_a_part_of_a_saved_prompt_is_restored_into_cells_of_its_own() -> None:
+    bench = Bench(cells=2000, tier=10**6)
+    slot, _ = bench.run([*range(200)] * 2)
+    bench.cache.close(slot)
+    bench.run([5] * 20)
+    first, found = bench.run([*range(200), *range(100), 9])
+    assert found == 300
+    assert bench.cache.tokens(first) == [*range(200), *range(100), 9]
+    bench.check()
+    _, found = bench.run([*range(200), *range(200), 8])
+    assert found == 400, "the entry gives more than the slot that runs"
+    bench.check()
+
+
+def test_few_cells_may_stay_beside_a_running_sequence() -> None:
+    bench = Bench(cells=2000, tier=10**6)
+    slot, _ = bench.run(list(range(200)))
+    bench.cache.close(slot)
+    bench.run([5] * 20)
+    assert (bench.cache.used, len(bench.tier)) == (220, 0)
+
+
+def test_a_quiet_moment_saves_ahead() -> None:
+    bench = Bench(cells=2000, tier=10**6)
+    for start in (0, 130):
+        slot, _ = bench.run(list(range(start, start + 120)))
+        bench.cache.close(slot)
+    assert (bench.cache.tidy(), bench.cache.tidy(), bench.cache.tidy()) == (True, True, False)
+    assert len(bench.tier) == 2
+    assert bench.cache.used == 240
+
+
+def test_a_state_that_cannot_be_restored_is_computed_again() -> None:
+    bench = Bench(cells=2000, tier=10**6)
+    slot, _ = bench.run([*range(200)] * 2)
+    bench.cache.close(slot)
+    bench.run([5] * 20)
+    for entry in bench.tier._entries:
+        object.__setattr__(entry, "state", b"odd")
+    match = bench.cache.match([*range(200), *range(200), 9])
+    slot_again = bench.cache.open(match)
+    assert match.length == 400
+    assert slot_again is not None and bench.cache.length(slot_again) == 0
+    assert len(bench.tier) == 0
+    bench.check()
+
+
+def test_a_saved_prompt_waits_for_room() -> None:
+    bench = Bench(cells=500, tier=10**6)
+    slot, _ = bench.run([*range(200)] * 2)
+    bench.cache.close(slot)
+    bench.run([5] * 300)
+    assert bench.cache.match([*range(200)] * 2).length == 0, "400 cells cannot be had beside 300"
+    bench.check()
+
+
 @given(TOKENS, TOKENS, st.integers(0, 14))
 def test_common_prefix_counts_equal_items(a: list[int], b: list[int], limit: int) -> None:
     naive = 0
@@ -253,6 +330,55 @@ def test_cache_and_backend_agree_whatever_happens(
     bench.cache.clear()
     assert (bench.cache.used, bench.cache.resident) == (0, 0)
     bench.check()
+
+
+LONG_TOKENS = st.builds(lambda head, tail: [head] * 40 + tail, st.integers(0, 2), TOKENS)
+LONG_ACTIONS = st.lists(
+    st.one_of(
+        st.tuples(st.just("run"), LONG_TOKENS),
+        st.tuples(st.just("grow"), TOKENS),
+        st.tuples(st.just("trim"), st.integers(0, 60)),
+        st.tuples(st.just("close"), st.booleans()),
+        st.tuples(st.just("reserve"), st.integers(0, 600)),
+        st.tuples(st.just("tidy"), st.none()),
+    ),
+    max_size=40,
+)
+
+
+@given(LONG_ACTIONS, st.booleans(), st.sampled_from([500, 2000, 10**6]))
+@settings(max_examples=200, deadline=None)
+def test_cache_tier_and_backend_agree_whatever_happens(
+    actions: list[tuple[str, Any]], shares: bool, budget: int
+) -> None:
+    bench = Bench(cells=700, slots=5, tier=budget, shares=shares)
+    running: list[int] = []
+    for action, value in actions:
+        if action == "run":
+            match = bench.cache.match(value, len(value) - 1)
+            if (slot := bench.cache.open(match)) is not None:
+                assert bench.cache.tokens(slot) == value[: match.length]
+                running.append(slot)
+                rest = value[match.length :]
+                if bench.cache.reserve(len(rest)):
+                    bench.compute(slot, rest)
+        elif action == "reserve":
+            bench.cache.reserve(value)
+        elif action == "tidy":
+            bench.cache.tidy()
+        elif running and action == "grow" and bench.cache.reserve(len(value)):
+            bench.compute(running[-1], value)
+        elif running and action == "trim":
+            bench.cache.trim(running[-1], min(value, bench.cache.length(running[-1])))
+        elif running and action == "close":
+            bench.cache.close(running.pop(0), keep=value)
+        bench.check()
+        assert bench.tier.used == sum(len(entry.state) for entry in bench.tier._entries) <= budget
+        assert bench.cache.free <= bench.cache.available <= bench.cache.cells
+    for slot in running:
+        bench.cache.close(slot)
+    bench.cache.clear()
+    assert (bench.cache.used, bench.cache.resident, len(bench.tier)) == (0, 0, 0)
 
 
 def _start(bench: Bench, running: list[int], tokens: list[int], shares: bool, partial: bool) -> None:

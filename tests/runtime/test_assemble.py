@@ -37,6 +37,6 @@ def test_the_worker_is_told_all_that_open_model_knows(home: Path, monkeypatch: p
     monkeypatch.setattr(download, "fetch", lambda *_, **__: home / "model.gguf")
     monkeypatch.setattr(assemble.sys, "setswitchinterval", lambda _: None)
     told = {}
-    monkeypatch.setattr(assemble, "WorkerSpec", lambda factory, arguments: told.update(arguments))
+    monkeypatch.setattr(assemble, "WorkerSpec", lambda factory, arguments, growth: told.update(arguments))
     known = assemble.open_model("default", Settings()).info
     assert assemble.local_model(**told).info == known

@@ -20,7 +20,8 @@ from numpy.typing import NDArray
 from edgellm.backends.llamacpp import LlamaCppBackend
 from edgellm.backends.llamacpp.threads import default_threads
 from edgellm.config import ModelSettings
-from edgellm.engine.prefix_cache import common_prefix
+from edgellm.engine.common_prefix import common_prefix
+from edgellm.engine.host_tier import SHORTEST
 from edgellm.events import Text
 from edgellm.model import ModelInfo
 from edgellm.request import GREEDY, ChatRequest, TokenIds, ask
@@ -132,7 +133,8 @@ def test_with_prefixes_reused(bench: Bench) -> None:
     before = bench.ours.run(bench.ours.model.status()).tokens_reused
     check(bench, bench.ours.tokens(bench.prompts), "prefixes reused")
     reused = bench.ours.run(bench.ours.model.status()).tokens_reused - before
-    assert reused >= sum(len(prompt) - 1 for prompt in bench.prompts)
+    # A prompt that left the KV comes back unless what is there already gives nearly as much.
+    assert reused > sum(len(prompt) - 1 - SHORTEST for prompt in bench.prompts)
 
 
 def test_a_conversation_is_rendered_by_the_models_own_template(bench: Bench) -> None:
