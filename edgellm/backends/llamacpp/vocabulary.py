@@ -74,8 +74,12 @@ class LlamaVocabulary:
         return piece
 
     def pieces(self) -> Iterator[bytes]:
-        # Read, not looked up: 150,000 remembered pieces would keep 20 MB for good.
-        return map(self._read_piece, range(self._size), repeat(True))
+        # Read anew into one buffer: 150,000 remembered pieces would keep 20 MB for good, and buffers cost most of it.
+        room = ctypes.create_string_buffer(256)
+        read, vocabulary, view = self._library.llama_token_to_piece, self._vocabulary, memoryview(room)
+        for token in range(self._size):
+            size = read(vocabulary, token, room, len(room), 0, True)
+            yield bytes(view[:size]) if size >= 0 else self._read_piece(token, True)
 
     def _read_piece(self, token: int, special: bool) -> bytes:
         assert self._vocabulary, "the backend is closed"

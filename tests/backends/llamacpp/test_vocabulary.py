@@ -75,3 +75,7 @@ def test_control_tokens_have_no_bytes_unless_asked_for(vocabulary: LlamaVocabula
 
 def test_merged_tokens_are_used(vocabulary: LlamaVocabulary) -> None:
     assert len(vocabulary.tokenize(" capital", special=False, add_bos=False)) == 1
+
+
+def test_all_pieces_are_those_of_each_token(vocabulary: LlamaVocabulary) -> None:
+    assert list(vocabulary.pieces()) == [vocabulary.piece(token, special=True) for token in range(len(vocabulary))]
