@@ -16,6 +16,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a model says of itself: `context_length` in tokens, `size_bytes` of weights, `created` in Unix seconds.
 
     `sampling` is what to use where a request names nothing; `ChatRequest` itself is always taken at its word.
+    `notes` are sentences for people on how it was loaded, where that is not quite as they asked.
     """
 
     name: str
@@ -27,6 +28,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     architecture: str = ""
     created: int = 0
     sampling: SamplingParams = SamplingParams()
+    notes: tuple[str, ...] = ()
 
 
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import sys
 from collections.abc import Coroutine
 from types import TracebackType
 from typing import Any, TypeVar
@@ -23,11 +24,15 @@ def open_model(settings: Settings, name: str) -> Model:
 
 
 class LoadingShown(WrapperModel):
-    """Says on stderr that the model loads, if that takes longer than a moment."""
+    """Says on stderr that the model loads, if that takes longer than a moment, and what came of it that matters."""
 
     async def start(self) -> None:
+        before = self.inner.info.notes
         async with waiting(f"loading {self.inner.info.name}"):
             await self.inner.start()
+        for note in self.inner.info.notes:
+            if note not in before:
+                print(note, file=sys.stderr)
 
 
 class Session:
