@@ -13,6 +13,8 @@ from typing import TypeVar
 
 import msgspec
 
+from edgellm import paths
+
 T = TypeVar("T")
 
 _KIND = re.compile(r"[a-z][a-z_]*")
@@ -56,6 +58,11 @@ class DecodeSpeed(msgspec.Struct, frozen=True, kw_only=True):
     """Decoded tokens that the figure rests on."""
     measured_at: float
     """Seconds since 1970."""
+
+
+def kept() -> Measurements:
+    """Those of this user, on this computer. Raises ConfigError where the cache directory cannot be made."""
+    return Measurements(paths.cache_dir() / "measurements")
 
 
 class _Record(msgspec.Struct, frozen=True):
