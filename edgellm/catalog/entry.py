@@ -26,7 +26,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     `context` counts tokens; `parameters` is as exact as its makers say. `quantization` is the one to take unless
     another is asked for. `sampling` is what the makers recommend, `draft` the model that guesses ahead for this one,
     `facts` where all this was read. `file`, `bytes` and `sha256` tell the file that packages and copies give; without
-    such sources they are empty, and the hub knows them.
+    such sources they are empty, and the hub knows them. `asked` is the other quantization that `at` was asked for;
+    no file says it.
     """
 
     name: Name
@@ -44,7 +45,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     draft: Name | None = None
     sampling: SamplingParams = SamplingParams()
     facts: tuple[Url, ...] = ()
+    asked: str = ""
     sources: Annotated[tuple[Source, ...], Meta(min_length=1)]
+
+    @property
+    def reference(self) -> str:
+        """How somebody writes this model, in the quantization that was asked for."""
+        return f"{self.name}:{self.asked}" if self.asked else self.name
 
     @property
     def quantizations(self) -> tuple[str, ...]:
@@ -56,6 +63,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
         """This model in one quantization, with the sources that have it. Raises ModelNotFound."""
         wanted = quantizations.normal(quantization) if quantization else self.quantization
         sources = tuple(source for source in self.sources if self._has(source, wanted))
+        # A repository may have more than anybody wrote down: the hub will tell.
+        sources = sources or tuple(source for source in self.sources if _may_have(source, wanted))
         if not sources:
             raise ModelNotFound(
                 f"{self.name} is not known to come as {wanted}, but as {', '.join(self.quantizations)}. "
@@ -63,7 +72,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             )
         if wanted == self.quantization:
             return self if sources == self.sources else replace(self, sources=sources)
-        return replace(self, quantization=wanted, sources=sources, file="", bytes=0, sha256="")
+        return replace(self, asked=wanted, sources=sources, file="", bytes=0, sha256="")
 
     def hub_source(self, format: Format) -> HubSource | None:
         """The first repository that has this model in `format`."""
@@ -76,6 +85,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
             for key in ("file", "bytes", "sha256"):
                 if not getattr(self, key):
                     return f"a model that comes in packages or as a copy needs {key}"
+        if self.asked:
+            return "there is no 'asked'"
         if self.draft == self.name:
             return "draft: a model cannot guess ahead for itself"
         problem = self.sampling.problem()
@@ -83,9 +94,13 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def _has(self, source: Source, quantization: str) -> bool:
         if isinstance(source, HubSource):
-            # Where nobody has looked, the hub will tell; but a folder has no quantization to choose.
-            return quantization in source.quantizations or (not source.quantizations and source.format == "gguf")
+            return quantization in source.quantizations
         return quantization == self.quantization
+
+
+def _may_have(source: Source, quantization: str) -> bool:
+    of_gguf = isinstance(source, HubSource) and source.format == "gguf"
+    return of_gguf and quantizations.is_gguf(quantization)
 
 
 def _offered(source: Source) -> tuple[str, ...]:

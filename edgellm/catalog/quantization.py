@@ -30,6 +30,11 @@ def is_known(text: str) -> bool:
     return bool(_WHOLE.match(text) or _BITS.match(text) or _INTEGER.match(text))
 
 
+def is_gguf(text: str) -> bool:
+    """Whether `text` is a quantization that GGUF files have."""
+    return _WHOLE.match(text) is not None
+
+
 def of_file(name: str) -> str:
     """The quantization that the name of a GGUF file (a path in its repository) tells, or an empty text."""
     path = PurePosixPath(name)

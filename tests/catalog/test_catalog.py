@@ -155,6 +155,107 @@ def test_an_alias_of_two_models_is_refused(tmp_path: Path) -> None:
         catalog.load(written(tmp_path, text))
 
 
+def test_an_alias_that_is_a_model_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="aliases: 'tiny' is the name of a model"):
+        catalog.load(written(tmp_path, GOOD + '[aliases]\ntiny = ["a/b"]'))
+
+
+@pytest.mark.parametrize(
+    ("line", "problem"),
+    [
+        ('Big = ["a/b"]', "lower case"),
+        ("big = []", "stands for nothing"),
+        ('big = ["a b"]', "'big': no model is called 'a b'"),
+        ('"a/b" = ["tiny"]', "must be a name"),
+        ("big = 1", "array"),
+    ],
+)
+def test_a_wrong_alias_is_refused_with_the_place(tmp_path: Path, line: str, problem: str) -> None:
+    file = written(tmp_path, f"{GOOD}[aliases]\n{line}\n")
+    with pytest.raises(ConfigError, match=problem) as caught:
+        catalog.load(file)
+    assert str(file) in str(caught.value)
+
+
+def test_a_quantization_picks_the_sources_that_have_it(tmp_path: Path) -> None:
+    text = (
+        GOOD
+        + """
+[[models.tiny.sources]]
+kind = "hub"
+repository = "a/tiny-GGUF"
+quantizations = ["Q8_0"]
+[[models.tiny.sources]]
+kind = "hub"
+format = "mlx"
+repository = "a/tiny-mlx"
+file = "*"
+quantizations = ["4-bit"]
+"""
+    )
+    found = catalog.load(written(tmp_path, text))
+    plain, q8, mlx = (found.resolve(name) for name in ("tiny", "tiny:q8_0", "small:4bit"))
+    assert isinstance(plain, Entry) and isinstance(q8, Entry) and isinstance(mlx, Entry)
+    assert [type(source) for source in plain.sources] == [PackageSource, FileSource]
+    assert (q8.reference, q8.bytes, q8.sha256) == ("tiny:Q8_0", 0, "")
+    assert [source.repository for source in (*q8.sources, *mlx.sources)] == ["a/tiny-GGUF", "a/tiny-mlx"]
+    unlisted = found.resolve("tiny:Q6_K")
+    assert isinstance(unlisted, Entry) and unlisted.sources == q8.sources
+    assert found.entries["tiny"].hub_source("mlx") == mlx.sources[0]
+    assert found.entries["tiny"].hub_source("onnx") is None
+    with pytest.raises(ModelNotFound, match="not known to come as int4, but as F16, Q8_0, 4-bit"):
+        found.resolve("tiny:int4")
+
+
+def test_family_and_size_are_a_name_too(tmp_path: Path) -> None:
+    found = catalog.load(written(tmp_path, GOOD.replace("models.tiny", 'models."big-1.5b"')))
+    assert found.resolve("Big:1.5B") == found.entries["big-1.5b"]
+
+
+class TestTheUsersOwn:
+    """Their models.toml goes over the shipped one, key by key."""
+
+    @pytest.fixture
+    def own(self, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+        monkeypatch.setenv("EDGELLM_HOME", str(tmp_path))
+        catalog.own_file().parent.mkdir(parents=True)
+        return catalog.own_file()
+
+    def test_it_adds_models_and_changes_keys_of_known_ones(self, own: Path) -> None:
+        own.write_text(
+            GOOD.replace('aliases = ["default", "small"]', "")
+            + "[models.smollm2]\nsampling = { temperature = 0.5 }\n[aliases]\ncode = ['tiny']\n",
+            encoding="utf-8",
+        )
+        found = catalog.current()
+        before = catalog.shipped().entries["smollm2"]
+        assert found.entries["smollm2"].sampling == SamplingParams(temperature=0.5)
+        assert found.entries["smollm2"].sha256 == before.sha256
+        assert catalog.resolve("code") == found.entries["tiny"]
+        assert before.sampling == SamplingParams(temperature=0.2, top_p=0.9)
+
+    @pytest.mark.parametrize(
+        ("text", "problem"),
+        [
+            ("[models.smollm2]\nheat = 1", "model 'smollm2'.*heat"),
+            ("[models.smollm2]\nasked = 'Q8_0'", "model 'smollm2'.*asked"),
+            ("[models.smollm2]\ndraft = 'smollm2'", "guess ahead for itself"),
+            ("[models.smollm2]\ndraft = 'nobody'", "no model 'nobody'"),
+            ("[models.new]\ntitle = 'New'", "model 'new'.*family"),
+            ("[model.new]\ntitle = 'New'", "model"),
+            ("[models", "TOML|Invalid|Expected"),
+        ],
+    )
+    def test_what_is_wrong_is_told_with_file_model_and_key(self, own: Path, text: str, problem: str) -> None:
+        own.write_text(text, encoding="utf-8")
+        with pytest.raises(ConfigError, match=problem) as caught:
+            catalog.current()
+        assert str(own) in str(caught.value)
+
+    def test_without_one_the_shipped_catalog_is_in_force(self, own: Path) -> None:
+        assert catalog.current() is catalog.shipped()
+
+
 def test_a_missing_catalog_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read the catalog"):
         catalog.load(tmp_path / "none.toml")
