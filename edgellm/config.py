@@ -57,6 +57,10 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
     prefix_cache: Annotated[
         bool, Meta(description="Keep computed prompts and reuse them for requests that begin alike.")
     ] = True
+    speculation: Annotated[
+        Literal["auto", "off", "ngram", "draft"],
+        Meta(description="Who guesses tokens ahead where that pays: copies of the text, a draft model, both (auto)."),
+    ] = "auto"
     prefix_memory: Annotated[
         int, Meta(ge=0, le=2**20, description="MiB of memory for computed prompts that made room in the KV cache.")
     ] = 512
@@ -83,6 +87,10 @@ class Settings(ModelSettings, frozen=True, kw_only=True):
     ] = "warning"
     log_file: Annotated[str, Meta(description="File that the log is added to; empty means standard error.")] = ""
     offline: Annotated[bool, Meta(description="Never use the network; only models already here can be used.")] = False
+    on_battery: Annotated[
+        Literal["save", "full"],
+        Meta(description="Without mains: save takes half of the threads and prefers smaller models; full does not."),
+    ] = "save"
 
     def model_settings(self) -> ModelSettings:
         """The part for a worker, with `parallel` and `prefill_chunk` kept within `slots` and `batch`."""

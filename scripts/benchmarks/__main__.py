@@ -155,9 +155,9 @@ def _program(text: str) -> Path:
 
 
 def _threads() -> int:
-    from edgellm.backends.llamacpp.threads import default_threads
+    from edgellm.machine.machine import detect
 
-    return default_threads()
+    return detect().threads
 
 
 if __name__ == "__main__":
