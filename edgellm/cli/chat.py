@@ -23,6 +23,7 @@ def chat(
     top_p: options.TopP = None,
     min_p: options.MinP = None,
     seed: options.Seed = None,
+    draft: options.Draft = None,
     context: options.Context = None,
     threads: options.Threads = None,
     gpu_layers: options.GpuLayers = None,
@@ -39,6 +40,7 @@ def chat(
     settings = config.load(
         {
             "model": model,
+            "draft": draft,
             "context": context,
             "threads": threads,
             "gpu_layers": gpu_layers,

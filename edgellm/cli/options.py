@@ -14,6 +14,12 @@ Model = Annotated[
     str | None,
     typer.Option("--model", "-m", metavar="MODEL", help="A name from `edgellm models`, or the path of a GGUF file."),
 ]
+Draft = Annotated[
+    str | None,
+    typer.Option(
+        metavar="MODEL", help="A smaller model that guesses ahead; auto if not set, or none.", rich_help_panel=_MODEL
+    ),
+]
 Context = Annotated[
     int | None,
     typer.Option(

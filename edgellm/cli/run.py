@@ -32,6 +32,7 @@ def run(
     top_p: options.TopP = None,
     min_p: options.MinP = None,
     seed: options.Seed = None,
+    draft: options.Draft = None,
     context: options.Context = None,
     threads: options.Threads = None,
     gpu_layers: options.GpuLayers = None,
@@ -50,6 +51,7 @@ def run(
     settings = config.load(
         {
             "model": model,
+            "draft": draft,
             "context": context,
             "threads": threads,
             "gpu_layers": gpu_layers,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -12,11 +13,14 @@ import msgspec
 
 from edgellm import paths
 from edgellm.catalog import catalog
+from edgellm.catalog.entry import Entry
 from edgellm.config import ModelSettings, Settings
+from edgellm.machine.machine import detect
 from edgellm.model import ModelInfo
 from edgellm.request import SamplingParams
 from edgellm.runtime.frames import WorkerSpec
 from edgellm.runtime.process_model import ProcessModel
+from edgellm.runtime.threads import threads
 
 Progress = Callable[[str, int, int], None]
 """Hears what is going on, bytes done, bytes in all."""
@@ -35,11 +39,19 @@ def open_model(name: str, settings: Settings, progress: Progress | None = None) 
     arguments = {
         "path": str(path),
         "name": info.name,
-        "settings": msgspec.to_builtins(settings.model_settings()),
+        "settings": msgspec.to_builtins(_with_threads(settings)),
         "sampling": msgspec.to_builtins(info.sampling),
     }
+    if (draft := _draft(name, settings, progress)) is not None:
+        arguments["draft"] = str(draft)
     log_file = paths.logs_dir() / "worker.log"
-    return ProcessModel(WorkerSpec(f"{__name__}:local_model", arguments), info, log_file)
+    spec = WorkerSpec(f"{__name__}:local_model", arguments, growth=settings.prefix_memory << 20)
+    return ProcessModel(spec, info, log_file)
+
+
+def _with_threads(settings: Settings) -> ModelSettings:
+    """The worker's part of the settings, with a number of threads for this machine and what feeds it."""
+    return msgspec.structs.replace(settings.model_settings(), threads=threads(settings, detect()))
 
 
 def _locate(name: str, settings: Settings, progress: Progress | None) -> tuple[Path, ModelInfo]:
@@ -54,10 +66,31 @@ def _locate(name: str, settings: Settings, progress: Progress | None) -> tuple[P
     return download.fetch(found, progress or silent, offline=settings.offline), info
 
 
-def local_model(path: str, name: str, settings: dict[str, Any], sampling: dict[str, Any] | None = None) -> Any:
-    """What a worker process hosts: the GGUF file at `path` as a `LocalModel` called `name`."""
+def _draft(name: str, settings: Settings, progress: Progress | None) -> Path | None:
+    """The file of the model that guesses ahead for `name`; fetched only where the settings name it."""
+    if settings.draft == "none":
+        return None
+    if settings.draft != "auto":
+        return _locate(settings.draft, settings, progress)[0]
+    from edgellm.download.store import Store
+
+    found = catalog.resolve(name)
+    partner = catalog.current().named(found.draft) if isinstance(found, Entry) and found.draft else None
+    store = Store()
+    return store.path(partner) if partner is not None and store.is_present(partner) else None
+
+
+def local_model(
+    path: str, name: str, settings: dict[str, Any], sampling: dict[str, Any] | None = None, draft: str | None = None
+) -> Any:
+    """What a worker process hosts: the GGUF file at `path` as a `LocalModel` called `name`.
+
+    The model in the file `draft`, if given, guesses ahead for it.
+    """
     from edgellm.backends.llamacpp import LlamaCppBackend
+    from edgellm.runtime.drafter import llamacpp_draft
     from edgellm.runtime.local_model import LocalModel
+    from edgellm.runtime.step_memory import llamacpp_memory
 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     chosen = msgspec.convert(settings, ModelSettings)
@@ -67,4 +100,6 @@ def local_model(path: str, name: str, settings: dict[str, Any], sampling: dict[s
         chosen,
         ModelInfo(name=name, backend=_BACKEND, sampling=msgspec.convert(sampling or {}, SamplingParams)),
         crashed=lambda: os._exit(70),
+        build_draft=partial(llamacpp_draft, Path(draft), chosen) if draft else None,
+        remembered=llamacpp_memory(Path(path), chosen),
     )

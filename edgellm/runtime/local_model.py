@@ -8,6 +8,7 @@ import itertools
 import secrets
 import time
 from collections.abc import AsyncIterator, Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from msgspec.structs import replace
@@ -20,12 +21,16 @@ from edgellm.config import ModelSettings
 from edgellm.engine.engine import Engine
 from edgellm.engine.scheduler import Budget
 from edgellm.engine.sequence import Job, Update
+from edgellm.engine.speculative.draft_model import DraftModel
 from edgellm.engine.thread import EngineThread
 from edgellm.errors import BackendError, EdgeLLMError, RequestError, Unavailable, Unsupported
 from edgellm.events import Event
 from edgellm.model import ModelInfo, ModelStatus
 from edgellm.request import ChatRequest, Conversation, Infill, Input, Prompt, TokenIds
+from edgellm.runtime import speculation
 from edgellm.runtime.choice import Choice
+from edgellm.runtime.drafter import BuildDraft, load_drafter
+from edgellm.runtime.speculation import Forgetful, Remembered
 from edgellm.telemetry.metrics import ModelMetrics, Registry
 
 _LONG_TEXT = 20_000
@@ -40,6 +45,8 @@ class LocalModel:
 
     Belongs to the loop of its first request. `info` gives the name it goes by and the sampling to recommend; the rest
     comes from the backend. `crashed` is called, on the engine's thread, when an error of ours has ended the engine.
+    `build_draft` loads a second backend, which drafts; where that fails the model goes without: `info.notes` has why.
+    `remembered` keeps step times from one process to the next.
     """
 
     def __init__(
@@ -48,8 +55,12 @@ class LocalModel:
         settings: ModelSettings,
         info: ModelInfo,
         crashed: Callable[[], None] = lambda: None,
+        build_draft: BuildDraft | None = None,
+        remembered: Remembered | None = None,
     ) -> None:
         self._build = build
+        self._build_draft = build_draft
+        self._remembered = remembered or Forgetful()
         self._on_crash = crashed
         self._settings = settings
         self._info = info
@@ -83,22 +94,36 @@ class LocalModel:
             for token in (vocabulary.bos, vocabulary.eos)
         )
         self._template = ChatTemplate(vocabulary.template, bos, eos)
-        self._info = replace(engine.backend.info, name=self._info.name, sampling=self._info.sampling)
+        self._info = replace(
+            engine.backend.info, name=self._info.name, sampling=self._info.sampling, notes=self._info.notes
+        )
         self._thread, self._engine = thread, engine
 
     def _assemble(self) -> Engine:
-        settings, backend = self._settings, self._build()
+        with ThreadPoolExecutor(1) as beside:
+            known = beside.submit(self._remembered.read)
+            settings, backend = self._settings, self._build()
         limits = backend.limits
-        parallel = min(settings.parallel, limits.slots, limits.rows)
         batch = min(settings.batch, limits.batch)
         budget = Budget(
             batch=batch,
             rows=limits.rows,
             beside=min(settings.prefill_chunk, batch),
-            parallel=parallel,
+            parallel=min(settings.parallel, limits.slots, limits.rows),
             queue=settings.queue,
         )
-        return Engine(backend, clock=time.perf_counter, budget=budget, prefix_cache=settings.prefix_cache)
+        return speculation.engine(
+            backend, settings, budget, known.result(), self._remembered, lambda: self._drafter(backend)
+        )
+
+    def _drafter(self, target: Backend) -> DraftModel | None:
+        if self._build_draft is None:
+            return None
+        drafter, note = load_drafter(
+            self._build_draft, target, clock=time.perf_counter, prefix_cache=self._settings.prefix_cache
+        )
+        self._info = replace(self._info, notes=(note,) if note else ())
+        return drafter
 
     # -- answering ----------------------------------------------------------------------------------------------
 
@@ -151,6 +176,7 @@ class LocalModel:
                 stop_tokens=ends.union(request.stop_token_ids),
                 logprobs=request.logprobs,
                 priority=request.priority,
+                speculation=request.speculation,
                 deadline=None if request.deadline_s is None else begin + request.deadline_s,
             )
             for index in range(request.n)
@@ -217,6 +243,7 @@ class LocalModel:
             tokens_reused=counters.reused,
             steps=counters.steps,
             step_host_ms=1000 * host_s / counters.steps if counters.steps else 0.0,
+            speculation=engine.proposer.status(),
             metrics=self._registry.snapshot(),
         )
 

@@ -1,0 +1,96 @@
+"""Loads the model that drafts for another one, or says why the other goes without."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+
+import psutil
+from msgspec.structs import replace
+
+from edgellm.backends.base import Backend, Limits
+from edgellm.config import ModelSettings
+from edgellm.engine.speculative.draft_model import DraftModel, first_difference
+from edgellm.errors import EdgeLLMError, OutOfMemory, Unsupported
+from edgellm.machine.memory import memory
+from edgellm.telemetry import log
+
+BuildDraft = Callable[[Limits], Backend]
+"""Loads the draft for a target with these limits."""
+
+_CELLS = 8192
+_HEADROOM = 256 << 20
+"""Bytes to be left free: what a step computes with, and whatever else runs here."""
+
+
+def load_drafter(
+    build: BuildDraft, target: Backend, *, clock: Callable[[], float], prefix_cache: bool
+) -> tuple[DraftModel | None, str]:
+    """The drafter for `target`, or None and one sentence on why there is none.
+
+    Never raises an EdgeLLMError: a model without a drafter answers as well.
+    """
+    try:
+        draft = build(target.limits)
+        try:
+            _check(target, draft)
+        except EdgeLLMError:
+            draft.close()
+            raise
+    except EdgeLLMError as error:
+        log.get("draft").warning("no draft model", reason=str(error))
+        return None, f"Going on without a draft model: {error}"
+    size = min(len(target.vocabulary), len(draft.vocabulary))
+    return DraftModel(draft, size, clock=clock, prefix_cache=prefix_cache), ""
+
+
+def draft_settings(target: ModelSettings, limits: Limits) -> ModelSettings:
+    """How to load a drafter: no more sequences than decode at once, and half of the cells where those are many.
+
+    A context that needs more cells than that is dear to draft for, and copies within it are guessed without a model.
+    """
+    return replace(
+        target,
+        context=min(limits.cells, max(_CELLS, limits.cells // 2)),
+        slots=target.parallel,
+        gpu_layers=0 if target.gpu_layers == 0 else -1,
+    )
+
+
+def llamacpp_draft(path: Path, settings: ModelSettings, limits: Limits) -> Backend:
+    """The GGUF file at `path` as a drafter. Raises LoadError, OutOfMemory before the machine begins to swap."""
+    from edgellm.backends.llamacpp import LlamaCppBackend
+    from edgellm.backends.llamacpp.footprint import footprint
+
+    settings = draft_settings(settings, limits)
+    needed, free = footprint(path, settings) + _HEADROOM, _free_memory()
+    if needed > free:
+        raise OutOfMemory(
+            f"{path.name} would take {needed >> 20:,} MiB of memory and {max(free, 0) >> 20:,} are free. "
+            "Close other programs, or set a smaller context."
+        )
+    return LlamaCppBackend.load(path, settings)
+
+
+def _free_memory() -> int:
+    """Bytes this process may still take. Mapped weights count as available to the system, but are in use by us."""
+    now = memory()
+    mapped = getattr(psutil.Process().memory_info(), "shared", 0)
+    return min(now.available, now.available if now.left is None else now.left) - int(mapped)
+
+
+def _check(target: Backend, draft: Backend) -> None:
+    if not (draft.capabilities.trim and target.capabilities.trim):
+        who = draft if target.capabilities.trim else target
+        raise Unsupported(f"{who.info.name} keeps a running state, which cannot go back when a guess was wrong")
+    if (difference := first_difference(target.vocabulary, draft.vocabulary)) is not None:
+        token, wanted, found = difference
+        raise Unsupported(
+            f"{draft.info.name} has another tokenizer than {target.info.name}: "
+            f"token {token} is {_shown(found)} instead of {_shown(wanted)}. Choose one of the same family."
+        )
+
+
+def _shown(piece: bytes) -> str:
+    text = repr(piece.decode("utf-8", "backslashreplace"))
+    return text if len(text) <= 40 else text[:36] + "...'"
