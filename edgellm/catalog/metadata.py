@@ -1,4 +1,4 @@
-"""Reads what a model is from its files, without loading it: `facts` of a GGUF file or of a folder that holds one."""
+"""Reads what a model is from its files, without loading it: `facts` of a GGUF file, an MLX folder or an ONNX folder."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgellm.catalog import gguf_facts, gguf_split
+from edgellm.catalog import gguf_facts, gguf_split, mlx_facts, onnx_facts
 from edgellm.catalog.byte_source import ByteSource, FileBytes
 from edgellm.catalog.model_facts import LayerFacts, ModelFacts
-from edgellm.errors import ModelNotFound, NotAModel
+from edgellm.errors import LoadError, ModelNotFound, NotAModel
 
 __all__ = ["LayerFacts", "ModelFacts", "facts", "facts_at"]
 
@@ -20,8 +20,11 @@ def facts(path: Path) -> ModelFacts:
     Reads headers and settings only, in well under a second. Raises ModelNotFound, NotAModel, UnsupportedModel or
     LoadError, each with the path and the reason.
     """
-    if path.is_dir():
-        return _facts_of_folder(path)
+    if _is_folder(path):
+        try:
+            return _facts_of_folder(path)
+        except OSError as error:
+            raise LoadError(f"cannot read {path}: {error.strerror or error}. Check its permissions.") from error
     return gguf_facts.facts(gguf_split.read_all(str(path), _open_file, gguf_facts.MARKS))
 
 
@@ -43,6 +46,13 @@ def facts_at(url: str, *, headers: Mapping[str, str] | None = None) -> ModelFact
     return gguf_facts.facts(gguf_split.read_all(address, opened, gguf_facts.MARKS))
 
 
+def _is_folder(path: Path) -> bool:
+    try:
+        return path.is_dir()
+    except (OSError, ValueError):  # opening it as a file will say what is wrong with the name
+        return False
+
+
 @contextmanager
 def _open_file(name: str) -> Iterator[ByteSource]:
     with FileBytes(Path(name)) as source:
@@ -50,6 +60,10 @@ def _open_file(name: str) -> Iterator[ByteSource]:
 
 
 def _facts_of_folder(folder: Path) -> ModelFacts:
+    if (folder / onnx_facts.SETTINGS).is_file():
+        return onnx_facts.facts(folder)
+    if mlx_facts.holds_model(folder):
+        return mlx_facts.facts(folder)
     first = _gguf_in(folder)
     if first is None:
         raise ModelNotFound(f"there is no model in the folder {folder}. Name a GGUF file, or another folder.")
