@@ -1,0 +1,166 @@
+"""Which backends this environment has, what their builds can use, and why each is or is not used here."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import importlib.util
+import os
+import subprocess
+import sys
+from pathlib import Path
+from typing import Literal
+
+import msgspec
+
+from edgellm.backends.llamacpp.build import PACKAGE, Build
+from edgellm.machine.machine import Machine
+from edgellm.machine.measurements import Key, Measurements
+from edgellm.runtime.spawn import exit_words
+
+State = Literal["used", "not used", "missing", "broken"]
+
+KIND = "build"
+PATIENCE_S = 60.0
+"""For loading a native library, which may come from a slow disk."""
+
+_ADVICE = "pip install --force-reinstall --no-cache-dir --no-binary {package} {package}=={version}"
+_GPU_FLAGS = {"cuda": "GGML_CUDA", "rocm": "GGML_HIP", "vulkan": "GGML_VULKAN", "metal": "GGML_METAL"}
+# The instruction sets worth a rebuild: how llama.cpp spells ours.
+_WORTH = {
+    "AVX2": "AVX2",
+    "AVX-512": "AVX512",
+    "AVX-512 VNNI": "AVX512_VNNI",
+    "dotprod": "DOTPROD",
+    "i8mm": "MATMUL_INT8",
+}
+
+
+class Backend(msgspec.Struct, frozen=True, kw_only=True):
+    """`reason` says why it is or is not used; `advice` is a command that would make it better, if there is one."""
+
+    name: str
+    state: State
+    package: str
+    version: str = ""
+    """Of the package; empty where it is not installed."""
+    reason: str
+    build: Build | None = None
+    advice: str = ""
+
+
+class _Failed(msgspec.Struct, frozen=True):
+    reason: str
+
+
+def backends(machine: Machine, kept: Measurements) -> tuple[Backend, ...]:
+    """All that edgellm knows of. The first call after an installation loads native libraries, in a child process."""
+    return (_llamacpp(machine, kept), _mlx(machine), _onnx())
+
+
+def llamacpp_build(machine: Machine, kept: Measurements) -> Build | None:
+    """What llama.cpp can use here; None where it cannot be loaded. Asked once after each installation."""
+    found = _asked(machine, kept)
+    return found if isinstance(found, Build) else None
+
+
+def _llamacpp(machine: Machine, kept: Measurements) -> Backend:
+    version = _version(PACKAGE)
+    found = _asked(machine, kept)
+    if isinstance(found, _Failed):
+        state: State = "broken" if version else "missing"
+        advice = _ADVICE.format(package=PACKAGE, version=version) if version else f"pip install {PACKAGE}"
+        return Backend(
+            name="llama.cpp", package=PACKAGE, state=state, version=version, reason=found.reason, advice=advice
+        )
+    reason, advice = _llamacpp_reason(machine, found, version)
+    return Backend(
+        name="llama.cpp", package=PACKAGE, state="used", version=version, reason=reason, build=found, advice=advice
+    )
+
+
+def _llamacpp_reason(machine: Machine, build: Build, version: str) -> tuple[str, str]:
+    again = _ADVICE.format(package=PACKAGE, version=version)
+    missing = [ours for ours, theirs in _WORTH.items() if ours in machine.simd and theirs not in build.simd]
+    if machine.gpus and not build.offload:
+        gpu = machine.gpus[0]
+        reason = f"runs GGUF models, on the processor only: this build cannot use the {gpu.name}"
+        return reason, f'CMAKE_ARGS="-D{_GPU_FLAGS[gpu.kind]}=on" {again}'
+    where = f"on {', '.join(build.gpus) or 'the GPU'}" if build.offload else "on the processor"
+    if missing:
+        return f"runs GGUF models, {where}; built without {', '.join(missing)}, which this processor has", again
+    return f"runs GGUF models, {where}", ""
+
+
+def _mlx(machine: Machine) -> Backend:
+    found = _optional("MLX", "mlx", "mlx-lm")
+    if machine.system == "Darwin" and machine.arch == "arm64":
+        return found
+    return msgspec.structs.replace(found, state="not used", reason="works on Apple Silicon only", advice="")
+
+
+def _onnx() -> Backend:
+    return _optional("ONNX Runtime", "onnx", "onnxruntime-genai")
+
+
+def _optional(name: str, module: str, package: str) -> Backend:
+    """A backend that edgellm has in `edgellm.backends`, or not yet, made from a package that may be installed."""
+    found = Backend(name=name, package=package, state="used", version=_version(package), reason="runs its own models")
+    if importlib.util.find_spec(f"edgellm.backends.{module}") is None:
+        return msgspec.structs.replace(found, state="not used", reason="this version of edgellm has no backend for it")
+    if not found.version:
+        advice = f"pip install {package}"
+        return msgspec.structs.replace(found, state="missing", reason=f"{package} is not installed", advice=advice)
+    return found
+
+
+def _version(package: str) -> str:
+    """Empty where it is not installed."""
+    try:
+        return importlib.metadata.version(package)
+    except importlib.metadata.PackageNotFoundError:
+        return ""
+
+
+def _asked(machine: Machine, kept: Measurements) -> Build | _Failed:
+    spec = importlib.util.find_spec("llama_cpp")
+    if spec is None or spec.origin is None:
+        return _Failed(f"{PACKAGE} is not installed")
+    version = f"{_version(PACKAGE)} {_changed(Path(spec.origin).parent)}"
+    key = Key(model=spec.origin, build=version, threads=0, machine=machine.id)  # a new GPU may be one it can use
+    known = kept.read(KIND, key, Build)
+    if known is not None:
+        return known
+    found = _ask_child()
+    if isinstance(found, Build):
+        kept.write(KIND, key, found)
+    return found
+
+
+def _changed(package: Path) -> float:
+    """When the newest of the package's libraries was written: another build may have the same version."""
+    libraries = [path for path in (package / "lib").glob("*") if path.is_file()]
+    return max((path.stat().st_mtime for path in libraries), default=0.0)
+
+
+def _ask_child() -> Build | _Failed:
+    """In a process of its own: a library built for another processor ends it with a signal."""
+    path = os.pathsep.join(dict.fromkeys(entry or str(Path.cwd()) for entry in sys.path))
+    command = [sys.executable, "-P", "-X", "utf8", "-m", "edgellm.backends.llamacpp.build"]
+    environment = os.environ | {"PYTHONPATH": path}
+    try:
+        done = subprocess.run(command, capture_output=True, env=environment, timeout=PATIENCE_S, check=False)
+    except (OSError, subprocess.SubprocessError) as error:
+        return _Failed(f"cannot be loaded: {error}")
+    if done.returncode == 0:
+        try:
+            return msgspec.json.decode(done.stdout.splitlines()[-1], type=Build)
+        except (IndexError, msgspec.MsgspecError):
+            return _Failed("does not tell what it is")
+    return _Failed(_failure(done.returncode, done.stderr.decode("utf-8", "replace")))
+
+
+def _failure(code: int, errors: str) -> str:
+    if "SIGILL" in (words := exit_words(code)) or code == 0xC000001D:
+        return "is built for another processor: it ends with an illegal instruction here"
+    lines = [line.strip() for line in errors.splitlines() if line.strip()]
+    return f"cannot be loaded: {lines[-1] if lines else words}"
