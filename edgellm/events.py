@@ -34,6 +34,8 @@ class Timings(msgspec.Struct, frozen=True):
 
     `prompt_n` tokens were computed in `prompt_ms` (`cache_n` more came from the prefix cache); `predicted_n` tokens
     were generated in `predicted_ms`. `queue_ms` was spent waiting, `load_ms` loading the model for this request.
+    `draft_n` tokens were guessed ahead, `draft_n_accepted` of them right; by the engine's own account that saved
+    `draft_saved_ms` (below 0: cost) against plain steps, and was `draft_risked_ms` behind them at its worst moment.
     """
 
     cache_n: int = 0
@@ -43,6 +45,10 @@ class Timings(msgspec.Struct, frozen=True):
     predicted_ms: float = 0.0
     queue_ms: float = 0.0
     load_ms: float = 0.0
+    draft_n: int = 0
+    draft_n_accepted: int = 0
+    draft_saved_ms: float = 0.0
+    draft_risked_ms: float = 0.0
 
     @property
     def prompt_per_second(self) -> float:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import AsyncIterator
-from typing import Any, Protocol
+from typing import Any, Literal, Protocol
 
 import msgspec
 
@@ -31,6 +31,26 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     notes: tuple[str, ...] = ()
 
 
+class SpeculationStatus(msgspec.Struct, frozen=True, kw_only=True):
+    """Whether tokens are guessed ahead, and why: `state` in a word, `reason` in a clause.
+
+    `step_ms` is what a decode costs by its rows, `draft_ms` a token of the draft model. Of the `drafted` tokens so many
+    were `accepted`, in so many `rounds`; `speedup` is what the last of them expected; `acceptance` by who guessed is
+    the part that comes true of guesses made lately. `saved_ms` is the engine's own account, below 0 for a loss.
+    """
+
+    state: Literal["off", "waiting", "on"] = "off"
+    reason: str = ""
+    step_ms: dict[int, float] = {}
+    draft_ms: float | None = None
+    acceptance: dict[str, float] = {}
+    speedup: float = 1.0
+    rounds: int = 0
+    drafted: int = 0
+    accepted: int = 0
+    saved_ms: float = 0.0
+
+
 class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     """A snapshot of load: requests waiting and running, KV cells in use and in all, and counters since the start.
 
@@ -47,6 +67,7 @@ class ModelStatus(msgspec.Struct, frozen=True, kw_only=True):
     tokens_reused: int = 0
     steps: int = 0
     step_host_ms: float = 0.0
+    speculation: SpeculationStatus = SpeculationStatus()
     metrics: Snapshot = Snapshot()
 
 

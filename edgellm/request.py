@@ -96,6 +96,7 @@ class GrammarFormat(msgspec.Struct, frozen=True, tag="grammar"):
 
 Format = JsonFormat | SchemaFormat | GrammarFormat
 Priority = Literal["interactive", "batch"]
+Speculation = Literal["auto", "off", "ngram", "draft"]
 
 
 class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
@@ -103,6 +104,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
 
     `max_tokens` None means as many as fit. `logprobs` None is off; k >= 0 gives each token's own
     log-probability and the k best beside it. `deadline_s` counts seconds from when the model receives the request.
+    `speculation` names who may guess ahead (nobody; copies of what was said; a draft model), where the model can.
     """
 
     input: Input
@@ -119,6 +121,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     tool_choice: str = "auto"
     template_args: dict[str, Any] = {}
     priority: Priority = "interactive"
+    speculation: Speculation = "auto"
     deadline_s: float | None = None
 
 

@@ -9,11 +9,11 @@ from edgellm.backends.base import Backend
 from edgellm.backends.batch import Batch, Chunk, Rows
 from edgellm.engine.host_tier import HostTier
 from edgellm.engine.prefix_cache import PrefixCache
-from edgellm.engine.proposer import NoProposer, Proposer
 from edgellm.engine.sampling import logprobs
 from edgellm.engine.scheduler import Budget, Scheduler
 from edgellm.engine.sequence import Job, Sequence, Update
-from edgellm.engine.verify import verify
+from edgellm.engine.speculative.proposer import NoProposer, Proposer, StepRecord
+from edgellm.engine.speculative.verify import verify
 from edgellm.errors import BackendError, DeadlineExceeded, EdgeLLMError
 
 
@@ -25,6 +25,8 @@ class Counters:
     prefilled: int = 0
     reused: int = 0
     generated: int = 0
+    drafted: int = 0
+    accepted: int = 0
     preemptions: int = 0
     step_s: float = 0.0
     decode_s: float = 0.0
@@ -95,14 +97,20 @@ class Engine:
             self._admit(sequence, updates)
         self.counters.preemptions += len(schedule.preempted)
         if schedule.tokens:
-            self._decode(schedule.tokens if self.backend.capabilities.ragged else _alike(schedule.tokens), updates)
+            tokens = schedule.tokens if self.backend.capabilities.ragged else _alike(schedule.tokens)
+            self._decode(tokens, updates, begin)
         self.counters.steps += 1
         self.counters.step_s += self._clock() - begin
         return list(updates.values())
 
     def tidy(self) -> bool:
         """Do a short piece of work that can wait for a quiet moment; False when there is none."""
-        return self.cache.tidy()
+        return self.cache.tidy() or self.proposer.tidy()
+
+    def close(self) -> None:
+        """Give the memory back. Idempotent."""
+        self.proposer.close()
+        self.backend.close()
 
     # -- one step -----------------------------------------------------------------------------------------------
 
@@ -113,9 +121,11 @@ class Engine:
             updates[sequence.id] = Update(sequence.id, started=sequence.computed)
         sequence.watch.admitted(sequence.computed)
 
-    def _decode(self, tokens: Mapping[Sequence, int], updates: dict[int, Update]) -> None:
-        drafts = self._propose(tokens)
+    def _decode(self, tokens: Mapping[Sequence, int], updates: dict[int, Update], begin: float) -> None:
+        no_prompts = all(sequence.decoding for sequence in tokens)
+        drafts = self._propose(tokens) if no_prompts else {}
         batch: Batch = [_chunk(s, count, drafts.get(s.id, [])) for s, count in tokens.items()]
+        decode_s, generated = self.counters.decode_s, self.counters.generated
         try:
             rows = self._timed_decode(batch)
         except BackendError as error:
@@ -129,16 +139,21 @@ class Engine:
             except EdgeLLMError as error:
                 updates[sequence.id] = self._fail(sequence, error)
             row += chunk.rows
+        if no_prompts:
+            decode_s, whole_s = self.counters.decode_s - decode_s, self._clock() - begin
+            self.proposer.stepped(
+                StepRecord(row, row - len(tokens), self.counters.generated - generated, decode_s, whole_s)
+            )
 
     def _propose(self, tokens: Mapping[Sequence, int]) -> Mapping[int, list[int]]:
-        decoding = [s for s in tokens if s.decoding]
-        spare = self.scheduler.budget.rows - len(tokens)
-        room = self.scheduler.budget.batch - sum(tokens.values())
-        drafts = self.proposer.propose(decoding, min(spare, room)) if self.backend.capabilities.trim else {}
-        longest = {s.id: s.job.max_tokens - s.generated - 1 for s in decoding}
-        drafts = {id: draft[: longest[id]] for id, draft in drafts.items()}
-        fits = self.cache.reserve(sum(tokens.values()) + sum(map(len, drafts.values())))
-        return drafts if fits else {}
+        """Drafts for a step of decodes alone, in rows and cells that nobody else needs: nothing is evicted for them."""
+        if not self.backend.capabilities.trim:
+            return {}
+        budget, taken = self.scheduler.budget, len(tokens)
+        spare = min(budget.rows, budget.batch, self.cache.free) - taken
+        drafts = self.proposer.propose(list(tokens), spare)
+        longest = {s.id: s.job.max_tokens - s.generated - 1 for s in tokens}
+        return {id: draft[: longest[id]] for id, draft in drafts.items()}
 
     def _timed_decode(self, batch: Batch) -> Rows:
         begin = self._clock()
@@ -173,8 +188,9 @@ class Engine:
         self.counters.generated += len(drawn)
         sequence.computed += accepted
         self.cache.trim(sequence.slot, sequence.computed)
-        sequence.drafted += len(drafts)
-        sequence.draft_accepted += accepted
+        self.counters.drafted += len(drafts)
+        self.counters.accepted += accepted
+        sequence.watch.drafted(len(drafts), accepted)
         self.proposer.commit(sequence, len(drafts), accepted)
         update.timings = sequence.watch.timings()
         if update.finished:

@@ -6,9 +6,10 @@ from collections.abc import Callable, Sequence as Seq
 from dataclasses import dataclass, field
 
 from edgellm.engine.sampling import Sampler
+from edgellm.engine.speculative.loss_account import LossAccount
 from edgellm.errors import EdgeLLMError
 from edgellm.events import FinishReason, Timings
-from edgellm.request import Priority, SamplingParams
+from edgellm.request import Priority, SamplingParams, Speculation
 from edgellm.telemetry.timing import Stopwatch
 
 Score = tuple[float, list[tuple[int, float]]]
@@ -30,6 +31,7 @@ class Job:
     stop_tokens: frozenset[int] = frozenset()
     logprobs: int | None = None
     priority: Priority = "interactive"
+    speculation: Speculation = "auto"
     deadline: float | None = None
 
 
@@ -62,8 +64,7 @@ class Sequence:
         self.computed = 0
         self.order = 0
         self.last_step = -1
-        self.drafted = 0
-        self.draft_accepted = 0
+        self.account: LossAccount | None = None
 
     @property
     def prompt_length(self) -> int:
@@ -86,6 +87,11 @@ class Sequence:
     def rank(self) -> tuple[bool, int]:
         """Who goes first: interactive before batch, then the order of arrival."""
         return (self.job.priority != "interactive", self.order)
+
+    @property
+    def ended(self) -> bool:
+        """It came to an end of its own: nobody cancelled it, and nothing failed."""
+        return self.generated > 0 and self.outcome(self.tokens[-1]) is not None
 
     def outcome(self, token: int) -> FinishReason | None:
         """Why the sequence ends with `token`, the last one appended, if it does."""

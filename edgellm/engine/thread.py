@@ -74,7 +74,7 @@ class EngineThread:
             log.get("engine").error("the engine failed", exc_info=True)
             self._crashed(error)
         finally:
-            self._engine.backend.close()
+            self._engine.close()
 
     def _loop(self, engine: Engine) -> None:
         while self._take(engine):

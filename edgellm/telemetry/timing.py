@@ -27,6 +27,10 @@ class Stopwatch:
         self._cached = 0
         self._computed = 0
         self._generated = 0
+        self._drafted = 0
+        self._accepted = 0
+        self._saved_ms = 0.0
+        self._risked_ms = 0.0
 
     @property
     def running(self) -> bool:
@@ -53,6 +57,15 @@ class Stopwatch:
             self._first = self._last
         self._generated += generated
 
+    def drafted(self, tokens: int, accepted: int) -> None:
+        """So many tokens were guessed ahead in this step, and so many of them were right."""
+        self._drafted += tokens
+        self._accepted += accepted
+
+    def speculated(self, saved_ms: float, risked_ms: float) -> None:
+        """What guessing has saved in all until now, and what it had cost when it stood worst."""
+        self._saved_ms, self._risked_ms = saved_ms, risked_ms
+
     def timings(self, load_ms: float = 0.0) -> Timings:
         """What is known now; a phase that has not ended lasts until now, decoding until its last token."""
         now = self._clock()
@@ -67,4 +80,8 @@ class Stopwatch:
             predicted_ms=1000.0 * (last - first),
             queue_ms=1000.0 * (admitted - self._queued),
             load_ms=load_ms,
+            draft_n=self._drafted,
+            draft_n_accepted=self._accepted,
+            draft_saved_ms=self._saved_ms,
+            draft_risked_ms=self._risked_ms,
         )

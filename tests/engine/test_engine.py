@@ -15,6 +15,7 @@ from edgellm.backends.fake import FakeBackend, hashed
 from edgellm.engine.engine import Engine
 from edgellm.engine.scheduler import Budget
 from edgellm.engine.sequence import Job, Sequence, Update
+from edgellm.engine.speculative.proposer import NoProposer
 from edgellm.errors import BackendError, DeadlineExceeded, QueueFull, RequestError
 from edgellm.request import GREEDY, SamplingParams
 
@@ -309,7 +310,7 @@ def test_timings_follow_the_clock() -> None:
     assert second.queue_ms > first.prompt_ms + first.predicted_ms
 
 
-class Oracle:
+class Oracle(NoProposer):
     """Drafts the right continuation, but for every `wrong`-th token; hears the lifecycle."""
 
     def __init__(self, length: int, wrong: int) -> None:

@@ -196,7 +196,7 @@ async def test_a_full_queue_is_said_at_once() -> None:
         entered.set()
         gate.wait(10)
 
-    async with opened(lambda: FakeBackend(before_decode=wait), parallel=1, queue=1) as model:
+    async with opened(lambda: FakeBackend(before_decode=wait), parallel=1, queue=1, speculation="off") as model:
         first = asyncio.create_task(collect(model, ask("a", max_tokens=2)))
         await asyncio.to_thread(entered.wait, 10)
         second = asyncio.create_task(collect(model, ask("b", max_tokens=2)))

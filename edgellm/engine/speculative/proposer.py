@@ -3,9 +3,22 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 from typing import Protocol
 
 from edgellm.engine.sequence import Sequence
+from edgellm.model import SpeculationStatus
+
+
+@dataclass(frozen=True, slots=True)
+class StepRecord:
+    """What a step of decodes alone took: `rows` decoded, `drafted` of them guesses, and `tokens` that came out."""
+
+    rows: int
+    drafted: int
+    tokens: int
+    decode_s: float
+    whole_s: float
 
 
 class Proposer(Protocol):
@@ -16,7 +29,10 @@ class Proposer(Protocol):
         ...
 
     def propose(self, sequences: list[Sequence], rows: int) -> Mapping[int, list[int]]:
-        """Drafts by sequence id for `sequences`, all decoding; together at most `rows` tokens."""
+        """Drafts by sequence id for `sequences`, the whole of the next step; together at most `rows` tokens.
+
+        No draft leads beyond what its sequence may still generate.
+        """
         ...
 
     def commit(self, sequence: Sequence, drafted: int, accepted: int) -> None:
@@ -25,6 +41,20 @@ class Proposer(Protocol):
 
     def release(self, sequence: Sequence) -> None:
         """`sequence` lost its slot: finished, cancelled or preempted."""
+        ...
+
+    def stepped(self, step: StepRecord) -> None:
+        """A step without prompts is over."""
+        ...
+
+    def tidy(self) -> bool:
+        """Do a short piece of work that can wait for a quiet moment; False when there is none."""
+        ...
+
+    def status(self) -> SpeculationStatus: ...
+
+    def close(self) -> None:
+        """Give back what drafting took. Idempotent."""
         ...
 
 
@@ -39,3 +69,13 @@ class NoProposer:
     def commit(self, sequence: Sequence, drafted: int, accepted: int) -> None: ...
 
     def release(self, sequence: Sequence) -> None: ...
+
+    def stepped(self, step: StepRecord) -> None: ...
+
+    def tidy(self) -> bool:
+        return False
+
+    def status(self) -> SpeculationStatus:
+        return SpeculationStatus()
+
+    def close(self) -> None: ...

@@ -1,0 +1,85 @@
+"""How often guesses of each kind came true: over all requests of a model, fading slowly, and in each one by itself."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence as Seq
+from itertools import accumulate
+
+import msgspec
+
+_FADE = 0.995
+"""What a count keeps with each new one of its kind: two hundred or so weigh."""
+
+_TRUSTED = 10.0
+"""Counts of a kind that weigh as much as what was assumed without any."""
+
+_OWN = 8.0
+"""Counts in a request that weigh as much as all others' experience."""
+
+_CAUTIOUS = 0.3
+
+
+class Record(msgspec.Struct):
+    """Hits and tries of each kind."""
+
+    hits: list[float]
+    tries: list[float]
+
+    @classmethod
+    def empty(cls, kinds: int) -> Record:
+        return cls([0.0] * kinds, [0.0] * kinds)
+
+
+class Acceptance:
+    """Kinds of guesses in groups, each group ordered from the doubtful to the sure.
+
+    Of a kind with few counts, as much is assumed as is known of the next more doubtful one in its group, and of the
+    first of a group `priors` says so (a cautious value if not given).
+    """
+
+    def __init__(self, groups: Seq[int], priors: Seq[float] = ()) -> None:
+        assert not priors or len(priors) == len(groups)
+        self.kinds = sum(groups)
+        self.shared = Record.empty(self.kinds)
+        self._first = dict(zip(accumulate(groups, initial=0), priors or [_CAUTIOUS] * len(groups), strict=False))
+        self._means: list[float] | None = None
+
+    def adopt(self, known: Record) -> None:
+        """Go on from what an earlier process learned; ignored if it knew other kinds."""
+        if len(known.hits) == len(known.tries) == self.kinds and all(0 <= h <= t for h, t in _pairs(known)):
+            self.shared, self._means = known, None
+
+    def own(self) -> Record:
+        """For one request."""
+        return Record.empty(self.kinds)
+
+    def observe(self, kind: int, hit: bool, own: Record) -> None:
+        """A guess of `kind` was judged, all before it having come true."""
+        shared = self.shared
+        shared.hits[kind] = shared.hits[kind] * _FADE + hit
+        shared.tries[kind] = shared.tries[kind] * _FADE + 1
+        own.hits[kind] += hit
+        own.tries[kind] += 1
+        self._means = None
+
+    def chance(self, kind: int, own: Record) -> float:
+        """That a guess of `kind` comes true in the request `own` is of."""
+        if self._means is None:
+            self._means = list(self._chained())
+        return (own.hits[kind] + _OWN * self._means[kind]) / (own.tries[kind] + _OWN)
+
+    def mean(self) -> float | None:
+        """Of all guesses that were judged, the recent ones; None before there were any."""
+        tries = sum(self.shared.tries)
+        return sum(self.shared.hits) / tries if tries else None
+
+    def _chained(self) -> Iterable[float]:
+        mean = _CAUTIOUS
+        for kind, (hits, tries) in enumerate(_pairs(self.shared)):
+            mean = self._first.get(kind, mean)
+            mean = (hits + _TRUSTED * mean) / (tries + _TRUSTED)
+            yield mean
+
+
+def _pairs(record: Record) -> Iterable[tuple[float, float]]:
+    return zip(record.hits, record.tries, strict=True)

@@ -1,0 +1,187 @@
+"""The proposer that measures: copies are followed for nothing, and drafted where that has been seen to pay."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from itertools import islice
+
+from edgellm.engine.sequence import Sequence
+from edgellm.engine.speculative.acceptance import Acceptance
+from edgellm.engine.speculative.calibration import Calibration
+from edgellm.engine.speculative.controller import Candidate, Controller, Decision
+from edgellm.engine.speculative.copying import GROUPS, CopyTrail
+from edgellm.engine.speculative.costs import StepTimes
+from edgellm.engine.speculative.draft_model import DraftModel
+from edgellm.engine.speculative.drafting import ModelDrafting
+from edgellm.engine.speculative.loss_account import SHARE, STAKE, LossAccount
+from edgellm.engine.speculative.proposer import StepRecord
+from edgellm.model import SpeculationStatus
+
+LEAST_SURVIVAL = 0.02
+"""A token less likely to be reached is not worth looking at."""
+
+_TYPICAL_TOKENS, _TYPICAL_WEIGHT = 128.0, 0.1
+_UNTIMED = "steps have not been timed yet"
+_NOTHING = Decision({}, 1.0, 0.0, _UNTIMED)
+
+
+@dataclass(slots=True)
+class _Watched:
+    """What is kept of a sequence that runs. `length` is that of its tokens when the step under way began."""
+
+    account: LossAccount
+    trail: CopyTrail | None
+    length: int = 0
+
+
+class AdaptiveProposer:
+    """`clock` gives seconds; `times` is filled by `calibrate`, and nothing is drafted before."""
+
+    def __init__(self, times: StepTimes, clock: Callable[[], float], drafter: DraftModel | None = None) -> None:
+        self.times = times
+        self.drafter = drafter
+        self.acceptance = Acceptance(GROUPS)
+        self._controller = Controller(times)
+        self._drafting = ModelDrafting(drafter, times, self._controller) if drafter is not None else None
+        self._clock = clock
+        self._watched: dict[int, _Watched] = {}
+        self._typical = _TYPICAL_TOKENS
+        self._calibrations: list[tuple[Calibration, Callable[[Mapping[int, float]], None]]] = []
+        self._began: float | None = None
+        self._decision = _NOTHING
+        self._rounds = self._drafted = self._accepted = 0
+        self._saved_ms = 0.0
+
+    # -- measuring ----------------------------------------------------------------------------------------------
+
+    def calibrate(self, calibration: Calibration, done: Callable[[Mapping[int, float]], None]) -> None:
+        """Time steps in quiet moments; `done` gets the milliseconds by rows when that is over."""
+        self._calibrations.append((calibration, done))
+
+    def adopt_draft(self, milliseconds: Mapping[int, float]) -> None:
+        """What the draft model's own steps take."""
+        if self._drafting is not None:
+            self._drafting.adopt(milliseconds)
+
+    def tidy(self) -> bool:
+        if not self._calibrations:
+            return False
+        calibration, done = self._calibrations[0]
+        if not calibration.step():
+            self._calibrations.pop(0)
+            done(calibration.milliseconds)
+        return bool(self._calibrations)
+
+    def stepped(self, step: StepRecord) -> None:
+        self.times.observe(step.rows, 1000 * step.decode_s, plain=not step.drafted)
+        if not step.drafted:
+            self.times.observe_host(1000 * (step.whole_s - step.decode_s), step.tokens)
+        self._rounds += bool(step.drafted)
+        self._began = None
+
+    # -- a sequence's life --------------------------------------------------------------------------------------
+
+    def admit(self, sequence: Sequence) -> None:
+        account = sequence.account = sequence.account or LossAccount(self._clock())
+        copies = sequence.job.speculation in ("auto", "ngram")
+        trail = CopyTrail(sequence.tokens, self.acceptance) if copies else None
+        self._watched[sequence.id] = _Watched(account, trail, len(sequence.tokens))
+
+    def commit(self, sequence: Sequence, drafted: int, accepted: int) -> None:
+        watched = self._watched[sequence.id]
+        appended, watched.length = sequence.tokens[watched.length :], len(sequence.tokens)
+        if watched.trail is not None:
+            watched.trail.advance()
+        if self._drafting is not None:
+            self._drafting.judge(sequence, appended)
+        if self._began is not None:
+            self._book(sequence, watched.account, len(appended), self._began)
+        self._drafted += drafted
+        self._accepted += accepted
+
+    def release(self, sequence: Sequence) -> None:
+        del self._watched[sequence.id]
+        self._controller.forget(sequence.id)
+        if self._drafting is not None:
+            self._drafting.release(sequence.id)
+        if sequence.ended:
+            self._typical += _TYPICAL_WEIGHT * (sequence.generated - self._typical)
+
+    def _book(self, sequence: Sequence, account: LossAccount, tokens: int, began: float) -> None:
+        loss = 1000 * (self._clock() - began) - tokens * self._decision.plain_ms
+        account.book(loss, self.times.at(self.times.points[-1]))
+        self._saved_ms -= loss
+        sequence.watch.speculated(account.saved, account.worst)
+
+    # -- proposing ----------------------------------------------------------------------------------------------
+
+    def propose(self, sequences: list[Sequence], rows: int) -> Mapping[int, list[int]]:
+        self._began = None
+        if not self.times.ready or rows <= 0:
+            return {}
+        began = self._clock()
+        drafts: dict[int, list[int]] = {}
+        candidates = [self._candidate(sequence, rows, began, drafts) for sequence in sequences]
+        decision = self._controller.decide(candidates, rows)
+        asked = self._ask_model(sequences, candidates, decision, drafts)
+        if asked:
+            decision = self._controller.decide(candidates, rows, begun=True)
+        if asked or decision.drafted:
+            self._began = began
+        self._decision = decision
+        return {id: drafts[id][:length] for id, length in decision.lengths.items()}
+
+    def _candidate(self, sequence: Sequence, rows: int, now: float, drafts: dict[int, list[int]]) -> Candidate:
+        watched = self._watched[sequence.id]
+        left = sequence.job.max_tokens - sequence.generated
+        expected = min(left, max(sequence.generated, self._typical))
+        whole = 1000 * (now - watched.account.began) + expected * self.times.at(1)
+        tokens = drafts[sequence.id] = []
+        survival: list[float] = []
+        if watched.trail is not None:
+            reached = 1.0
+            for token, chance in islice(watched.trail.guesses(), max(0, min(rows, left - 1))):
+                reached *= chance
+                if reached < LEAST_SURVIVAL:
+                    break
+                tokens.append(token)
+                survival.append(reached)
+        return Candidate(sequence.id, watched.account, whole, survival)
+
+    def _ask_model(
+        self, sequences: list[Sequence], candidates: list[Candidate], decision: Decision, drafts: dict[int, list[int]]
+    ) -> bool:
+        """Have the draft model guess for those without a draft; whether it took any time."""
+        if self._drafting is None:
+            return False
+        wanting = [s for s in sequences if s.id not in decision.lengths and s.job.speculation in ("auto", "draft")]
+        allowed = {c.id: (SHARE + STAKE) * c.whole - c.account.balance for c in candidates}
+        guesses = self._drafting.guess(wanting, len(sequences), allowed)
+        for place, candidate in enumerate(candidates):
+            if (guess := guesses.get(candidate.id)) is not None:
+                drafts[candidate.id] = guess.tokens
+                candidates[place] = Candidate.of(candidate.id, candidate.account, candidate.whole, guess.chances)
+        return bool(guesses)
+
+    def status(self) -> SpeculationStatus:
+        ready, decision, drafting = self.times.ready, self._decision, self._drafting
+        judged = {"ngram": self.acceptance} | ({"draft": drafting.acceptance} if drafting else {})
+        means = {name: mean for name, each in judged.items() if (mean := each.mean()) is not None}
+        reasons = (decision.reason if ready else _UNTIMED, drafting.reason if drafting else "")
+        return SpeculationStatus(
+            state="on" if ready else "waiting",
+            reason="; ".join(reason for reason in reasons if reason),
+            step_ms=self.times.known(),
+            draft_ms=self.times.draft,
+            acceptance=means,
+            speedup=decision.speedup,
+            rounds=self._rounds,
+            drafted=self._drafted,
+            accepted=self._accepted,
+            saved_ms=self._saved_ms,
+        )
+
+    def close(self) -> None:
+        if self.drafter is not None:
+            self.drafter.close()

@@ -1,0 +1,134 @@
+"""How many drafted tokens a step verifies, over all its sequences: as raises tokens a millisecond, within bounds.
+
+Pure: chances and costs go in, a number of tokens for each sequence comes out.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence as Seq
+from dataclasses import dataclass, field
+from itertools import accumulate
+
+from edgellm.engine.speculative.costs import StepTimes
+from edgellm.engine.speculative.loss_account import LossAccount
+
+BEGIN, GO_ON = 1.05, 1.0
+"""Speedups expected of a round: to begin with drafts, and to go on with them."""
+
+_ALTERNATIVES = 4
+"""Sizes of a round that are tried against the loss accounts, best first."""
+
+
+@dataclass(slots=True)
+class Candidate:
+    """A decoding sequence: the chance of each token drafted for it, and what it may lose.
+
+    `whole` is the time its request takes from beginning to end, in milliseconds.
+    """
+
+    id: int
+    account: LossAccount
+    whole: float
+    survival: list[float] = field(default_factory=list)
+    """That this token and all before it come true; falls."""
+
+    @classmethod
+    def of(cls, id: int, account: LossAccount, whole: float, chances: Iterable[float]) -> Candidate:
+        return cls(id, account, whole, list(accumulate(chances, lambda before, chance: before * chance)))
+
+
+@dataclass(frozen=True, slots=True)
+class Decision:
+    """Drafted tokens by sequence (none is left out), the speedup expected, and what plain decoding would cost."""
+
+    lengths: Mapping[int, int]
+    speedup: float
+    plain_ms: float
+    reason: str = ""
+
+    @property
+    def drafted(self) -> int:
+        return sum(self.lengths.values())
+
+
+class Controller:
+    """Decides round by round; remembers who has begun, for a beginning takes more than going on."""
+
+    def __init__(self, times: StepTimes) -> None:
+        self._times = times
+        self._on: set[int] = set()
+
+    def forget(self, id: int) -> None:
+        self._on.discard(id)
+
+    def decide(self, candidates: Seq[Candidate], rows: int, *, begun: bool = False) -> Decision:
+        """The best round of at most `rows` drafted tokens for `candidates`, all that decode in this step.
+
+        `begun`: what the drafts cost is spent already, so whatever verification gains is worth it.
+        """
+        times, base = self._times, len(candidates)
+        plain = times.at(base) + times.host * base
+        order = sorted(
+            (-chance, place, candidate.id)
+            for candidate in candidates
+            for place, chance in enumerate(candidate.survival)
+        )[: max(0, rows)]
+        gains = [0.0, *accumulate(-chance for chance, _, _ in order)]
+        sizes = self._sizes(base, len(order))
+        speedup = {size: self.speedup(base, size, gains[size]) for size in sizes}
+        best = sorted(sizes, key=lambda size: -speedup[size])[:_ALTERNATIVES]
+        reason = "" if order else "nothing to draft"
+        for size in best:
+            lengths = _lengths(order[:size])
+            bar = GO_ON if begun or any(id in self._on for id in lengths) else BEGIN
+            if speedup[size] < bar:
+                reason = reason or "not worth it here"
+                break
+            if self._bearable(candidates, lengths, size):
+                self._on.update(lengths)
+                return Decision(lengths, speedup[size], plain)
+            reason = "enough was lost in this request"
+        self._on.difference_update(candidate.id for candidate in candidates)
+        return Decision({}, 1.0, plain, reason)
+
+    def speedup(self, base: int, size: int, gain: float, drafting: float = 0.0) -> float:
+        """S: of `base` sequences that verify `size` tokens of which `gain` come true; `drafting` in milliseconds."""
+        times = self._times
+        tokens = base + gain
+        plain = times.at(base) / base + times.host
+        return tokens * plain / (times.at(base + size) + times.host * tokens + drafting)
+
+    def _sizes(self, base: int, most: int) -> list[int]:
+        """Sizes that fill the rows to a measured point, and all there is: in between, nothing is known for sure."""
+        sizes = [point - base for point in self._times.points if 0 < point - base <= most]
+        if 0 < most < (self._times.points[-1] - base) and most not in sizes:
+            sizes.append(most)
+        return sizes
+
+    def _bearable(self, candidates: Seq[Candidate], lengths: Mapping[int, int], size: int) -> bool:
+        base = len(candidates)
+        extra = self._times.at(base + size) - self._times.at(base)
+        plain = self._times.at(base) + self._times.host * base
+        for candidate in candidates:
+            survival = candidate.survival[: lengths.get(candidate.id, 0)]
+            if not candidate.account.allows(expected_loss(survival, extra, plain), extra, candidate.whole):
+                return False
+        return True
+
+
+def expected_loss(survival: Seq[float], extra: float, plain: float) -> float:
+    """The mean of what is lost, gains counted as nothing, when a round costs `extra` and each token saves `plain`."""
+    loss, chances = 0.0, [1.0, *survival, 0.0]
+    for accepted in range(len(survival) + 1):
+        lost = extra - accepted * plain
+        if lost <= 0:
+            break
+        loss += (chances[accepted] - chances[accepted + 1]) * lost
+    return loss
+
+
+def _lengths(order: Iterable[tuple[float, int, int]]) -> dict[int, int]:
+    lengths: dict[int, int] = {}
+    for _, _, id in order:
+        lengths[id] = lengths.get(id, 0) + 1
+    return lengths

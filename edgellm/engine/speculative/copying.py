@@ -1,0 +1,169 @@
+"""Follows what a sequence copies from its own prompt and output, guesses how it goes on, and judges every guess.
+
+Guessing costs nothing, so it is done at every token, drafted or not: whether copies go on here is learned before
+anything is staked on it.
+"""
+
+from __future__ import annotations
+
+from bisect import bisect_right
+from collections.abc import Iterator, Sequence as Seq
+from dataclasses import dataclass
+
+from edgellm.engine.speculative.acceptance import Acceptance
+from edgellm.engine.speculative.edits import Edit, Edits
+from edgellm.engine.speculative.ngram import ORDERS, SuffixIndex
+
+_LENGTHS = (3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 64)
+_SURENESS = (0, 1, 2, 4)
+GROUPS = (len(_LENGTHS), len(_LENGTHS), len(_SURENESS))
+"""Kinds of guesses: by length of the match where hits agree, the same where they do not, and known changes."""
+
+_REACH = 24
+"""Tokens within which a copy that broke off is looked for again, on both sides."""
+
+_RESUMED = 12
+"""A copy that resumed behind a change counts for a match of at most this length."""
+
+
+@dataclass(slots=True)
+class Cursor:
+    """The next guess: `place` in the tokens, or, inside a change, `edit.new[inside]` with `place` behind `edit.old`."""
+
+    place: int
+    length: int
+    edit: Edit | None = None
+    inside: int = 0
+    start: int = 0
+    """Where the change began in the source."""
+
+
+@dataclass(slots=True)
+class _Break:
+    """Where a copy left its source: at `source` there, at `output` here."""
+
+    source: int
+    output: int
+    length: int
+
+
+class CopyTrail:
+    """One sequence's copying. `tokens` grows by others' hands; `advance` takes in what is new."""
+
+    def __init__(self, tokens: Seq[int], acceptance: Acceptance) -> None:
+        self.own = acceptance.own()
+        self._acceptance = acceptance
+        self._tokens = tokens
+        self._index = SuffixIndex(tokens)
+        self._edits = Edits()
+        self._cursor: Cursor | None = None
+        self._broken: _Break | None = None
+        self._look()
+
+    def advance(self) -> None:
+        """Judge the guess of each new token, and follow."""
+        while self._index.size < len(self._tokens):
+            at = self._index.size
+            self._judge(self._tokens[at], at)
+            self._index.take_one()
+            if self._broken is not None:
+                self._resume()
+            if self._cursor is None or (self._cursor.edit is None and self._cursor.length < ORDERS[0]):
+                self._look()
+
+    def guesses(self) -> Iterator[tuple[int, float]]:
+        """The tokens expected next, each with the chance that it comes true if all before it do; ends with the text."""
+        if (cursor := self._cursor) is None:
+            return
+        ahead = Cursor(cursor.place, cursor.length, cursor.edit, cursor.inside, cursor.start)
+        while self._settle(ahead):
+            token, kind = self._next(ahead)
+            yield token, self._acceptance.chance(kind, self.own)
+            self._follow(ahead)
+
+    # -- judging ------------------------------------------------------------------------------------------------
+
+    def _judge(self, token: int, at: int) -> None:
+        cursor = self._cursor
+        if cursor is None or not self._settle(cursor):
+            self._cursor = None
+            return
+        expected, kind = self._next(cursor)
+        hit = token == expected
+        self._acceptance.observe(kind, hit, self.own)
+        edit = cursor.edit
+        if hit:
+            self._follow(cursor)
+            if edit is not None and cursor.edit is None:
+                edit.hits += 1
+            return
+        if edit is not None:
+            edit.misses += 1
+            if cursor.inside == 0 and token == self._tokens[cursor.start]:
+                # Not changed this time: the copy goes on.
+                cursor.place, cursor.edit, cursor.length = cursor.start + 1, None, cursor.length + 1
+                return
+        self._broken = _Break(cursor.place if edit is None else cursor.start, at, cursor.length)
+        self._cursor = None
+
+    def _settle(self, cursor: Cursor) -> bool:
+        """Enter a change that begins at the cursor; False where the source has no more to give."""
+        if cursor.edit is None:
+            if cursor.place >= self._index.size:
+                return False
+            edit = self._edits.at(self._tokens, cursor.place)
+            if edit is not None:
+                cursor.start, cursor.edit, cursor.inside = cursor.place, edit, 0
+                cursor.place += len(edit.old)
+        if cursor.edit is not None and cursor.inside == len(cursor.edit.new):
+            cursor.edit = None
+        return cursor.edit is not None or cursor.place < self._index.size
+
+    def _next(self, cursor: Cursor) -> tuple[int, int]:
+        if cursor.edit is not None:
+            sureness = cursor.edit.hits + cursor.inside
+            kind = 2 * len(_LENGTHS) + bisect_right(_SURENESS, sureness) - 1
+            return cursor.edit.new[cursor.inside], kind
+        kind = bisect_right(_LENGTHS, cursor.length) - 1
+        if self._index.rival(cursor.place):
+            kind += len(_LENGTHS)
+        return self._tokens[cursor.place], kind
+
+    def _follow(self, cursor: Cursor) -> None:
+        cursor.length += 1
+        if cursor.edit is None:
+            cursor.place += 1
+            return
+        cursor.inside += 1
+        if cursor.inside == len(cursor.edit.new):
+            cursor.edit = None
+
+    # -- finding ------------------------------------------------------------------------------------------------
+
+    def _look(self) -> None:
+        """The longest match of the last tokens; the latest of equals."""
+        best, longest = -1, self._cursor.length if self._cursor is not None else 0
+        for place in self._index.places():
+            length = self._index.agreement(place)
+            if length > longest:
+                best, longest = place, length
+        if best >= 0:
+            self._cursor = Cursor(best, longest)
+
+    def _resume(self) -> None:
+        """Find the broken copy again where its source and the output agree on two tokens, and learn what changed."""
+        broken, tokens, end = self._broken, self._tokens, self._index.size
+        assert broken is not None
+        since = end - broken.output
+        if since < 2 or (self._cursor is not None and self._cursor.length >= ORDERS[0]):
+            self._broken = None if since > 2 else broken
+            return
+        pair = tokens[end - 2 : end]
+        for place in range(broken.source, min(broken.source + _REACH, broken.output - 1)):
+            if tokens[place] == pair[0] and tokens[place : place + 2] == pair:
+                self._edits.learn(tokens[broken.source : place], tokens[broken.output : end - 2], pair[0])
+                self._cursor = Cursor(place + 2, max(ORDERS[-1], min(broken.length, _RESUMED)))
+                self._broken = None
+                return
+        if since > _REACH:
+            self._broken = None

@@ -1,0 +1,105 @@
+"""What a step costs by the rows it computes: measured points, kept jagged, and kept true by the steps that follow."""
+
+from __future__ import annotations
+
+from bisect import bisect_left
+from collections.abc import Mapping
+from math import inf
+
+_WEIGHT = 0.3
+"""Of one innovation, as part of what is known."""
+
+_LARGEST_INNOVATION = 0.25
+_HOST_WEIGHT = 0.05
+
+_KINK = 1.2
+"""As much as fewer rows were seen to cost more than many, where another kernel takes over."""
+
+
+class StepTimes:
+    """Milliseconds of a decode by its rows, `c_v(n)`, and of the host's work for a token that comes out of it.
+
+    Between measured points the straight line stands in, and beyond the last its own cost a row; a curve has steps where
+    kernels change, so those who choose a number of rows choose among `points`. Nothing is known until `adopt`.
+    """
+
+    def __init__(self) -> None:
+        self.host = 0.0
+        self.draft: float | None = None
+        """Of one token of the draft model, where there is one and it was timed."""
+        self._times: dict[int, float] = {}
+        self._points: list[int] = []
+        self._last_rows = 0
+
+    @property
+    def ready(self) -> bool:
+        """A plain step and one of several rows are known: speculation can be judged."""
+        return len(self._points) > 1 and self._points[0] == 1
+
+    @property
+    def points(self) -> list[int]:
+        """Rows whose cost was measured, rising."""
+        return self._points
+
+    def adopt(self, milliseconds: Mapping[int, float]) -> None:
+        """Take measured points over; what was known at others stays.
+
+        A point dearer than one of more rows, by more than kernels explain, was disturbed when it was measured.
+        """
+        self._times.update((rows, ms) for rows, ms in milliseconds.items() if rows >= 1 and ms > 0)
+        self._points = sorted(self._times)
+        least = inf
+        for rows in reversed(self._points):
+            self._times[rows] = min(self._times[rows], _KINK * least)
+            least = min(least, self._times[rows])
+
+    def known(self) -> dict[int, float]:
+        return {rows: self._times[rows] for rows in self._points}
+
+    def at(self, rows: int) -> float:
+        """Milliseconds of a decode of `rows` rows; needs at least one point."""
+        found = self._times.get(rows)
+        if found is not None:
+            return found
+        place = bisect_left(self._points, rows)
+        if place == 0:
+            return self._times[self._points[0]]
+        below = self._points[place - 1]
+        if place == len(self._points):
+            return self._times[below] * rows / below
+        above = self._points[place]
+        share = (rows - below) / (above - below)
+        return self._times[below] + share * (self._times[above] - self._times[below])
+
+    def observe(self, rows: int, milliseconds: float, *, plain: bool) -> None:
+        """A decode of `rows` rows took so long; `plain` if none of them was a draft.
+
+        Plain steps tell how the machine and the context stand, so they move the whole curve; others their own point.
+        The first decode after another number of rows is left out: the library builds its graph anew.
+        """
+        first, self._last_rows = rows != self._last_rows, rows
+        if first or not self._points or milliseconds <= 0:
+            return
+        before = self.at(rows)
+        innovation = max(-_LARGEST_INNOVATION, min(_LARGEST_INNOVATION, milliseconds / before - 1.0))
+        factor = 1.0 + _WEIGHT * innovation
+        if plain:
+            self._times = {point: ms * factor for point, ms in self._times.items()}
+        if rows not in self._times:
+            self._times[rows] = before
+            self._points = sorted(self._times)
+            factor = 1.0 + _WEIGHT * innovation
+        elif plain:
+            return
+        self._times[rows] = before * factor
+
+    def observe_host(self, milliseconds: float, tokens: int) -> None:
+        """A step's work outside the backend took so long for the `tokens` that came out of it."""
+        if tokens > 0:
+            self.host += (_HOST_WEIGHT if self.host else 1.0) * (milliseconds / tokens - self.host)
+
+    def observe_draft(self, milliseconds: float, tokens: int) -> None:
+        """The draft model took so long for `tokens` of one sequence, one after the other."""
+        if tokens > 0:
+            each = milliseconds / tokens
+            self.draft = each if self.draft is None else self.draft + _WEIGHT * (each - self.draft)

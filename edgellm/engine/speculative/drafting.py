@@ -1,0 +1,174 @@
+"""Whether a draft model is asked, and how far it drafts: its time counts, and most of all what it has to catch up."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence as Seq
+from dataclasses import dataclass, field
+
+from edgellm.engine.sequence import Sequence
+from edgellm.engine.speculative.acceptance import Acceptance, Record
+from edgellm.engine.speculative.controller import BEGIN, GO_ON, Controller
+from edgellm.engine.speculative.costs import StepTimes
+from edgellm.engine.speculative.draft_model import Ask, Draft, DraftModel
+from edgellm.engine.speculative.probes import Probes
+
+LONGEST = 16
+_CLASSES = 10
+_ASSUMED = 0.6
+"""Acceptance before any was seen."""
+
+_BEST = 0.95
+"""Acceptance that a draft model may reach; where not even that would pay, it is never asked."""
+
+
+@dataclass(slots=True)
+class ModelGuess:
+    """What was drafted for one sequence: the tokens, the class of each by confidence, and the chances of that."""
+
+    tokens: list[int]
+    kinds: list[int]
+    chances: list[float]
+
+
+@dataclass(slots=True)
+class _Own:
+    """What is kept of one sequence: its acceptance, its probes, whether it is being drafted for."""
+
+    record: Record
+    probes: Probes = field(default_factory=Probes)
+    on: bool = False
+    probing: bool = False
+    guess: ModelGuess | None = None
+
+
+class ModelDrafting:
+    """Stands between the proposer and a `DraftModel`; one for all sequences."""
+
+    def __init__(self, drafter: DraftModel, times: StepTimes, controller: Controller) -> None:
+        self.drafter = drafter
+        self.acceptance = Acceptance((_CLASSES,), (_ASSUMED,))
+        self.catch_up_ms: float | None = None
+        """Of one token of a prompt."""
+        self.reason = ""
+        self._times = times
+        self._controller = controller
+        self._own: dict[int, _Own] = {}
+
+    def adopt(self, milliseconds: Mapping[int, float]) -> None:
+        """What a calibration of the draft model found, by rows."""
+        if milliseconds:
+            most = max(milliseconds)
+            self._times.observe_draft(milliseconds[min(milliseconds)], 1)
+            self.catch_up_ms = milliseconds[most] / most
+
+    def can_pay(self) -> bool:
+        """Whether drafts could be worth their time on this machine if nearly all came true."""
+        if self.drafter.failure is not None:
+            self.reason = f"the draft model failed: {self.drafter.failure}"
+        elif self._times.draft is None or self.catch_up_ms is None:
+            self.reason = "the draft model has not been timed yet"
+        elif self._best(1, _BEST) < BEGIN:
+            self.reason = f"a drafted token takes {self._times.draft:.1f} ms, which cannot pay here"
+        else:
+            self.reason = ""
+            return True
+        return False
+
+    # -- drafting -----------------------------------------------------------------------------------------------
+
+    def guess(self, sequences: Seq[Sequence], base: int, allowed: Mapping[int, float]) -> dict[int, ModelGuess]:
+        """Drafts for those of `sequences` where they promise to pay, or that are due to be tried again.
+
+        `base` sequences decode in this step; `allowed` are the milliseconds that each may lose at worst.
+        """
+        if not sequences or not self.can_pay():
+            return {}
+        asks = [ask for s in sequences if (ask := self._ask(s, base, allowed.get(s.id, 0.0))) is not None]
+        if not asks:
+            return {}
+        alphas = {ask.id: self._alpha(self._own[ask.id].record) for ask in asks}
+        count = len(asks)
+        round = self.drafter.draft(
+            asks, lambda id, draft: self._worth_another(base, count, self._chances(id, draft), alphas[id])
+        )
+        for step in round.steps:
+            if step.drafted:
+                self._times.observe_draft(1000 * step.seconds, 1)
+        guesses = {id: self._guess(id, draft) for id, draft in round.drafts.items()}
+        for id, guess in guesses.items():
+            self._own[id].guess = guess
+        return guesses
+
+    def judge(self, sequence: Sequence, appended: Seq[int]) -> None:
+        """`appended` is what the sequence really went on with; verified or not, the drafts are compared with it."""
+        own = self._own.get(sequence.id)
+        if own is None or own.guess is None:
+            return
+        guess, own.guess = own.guess, None
+        for token, kind, real in zip(guess.tokens, guess.kinds, appended, strict=False):
+            self.acceptance.observe(kind, token == real, own.record)
+            if token != real:
+                break
+        if own.probing:
+            own.probing = False
+            (own.probes.succeeded if guess.tokens[0] == appended[0] else own.probes.failed)()
+
+    def release(self, id: int) -> None:
+        self.drafter.release(id)
+        self._own.pop(id, None)
+
+    # -- deciding -----------------------------------------------------------------------------------------------
+
+    def _ask(self, sequence: Sequence, base: int, allowed: float) -> Ask | None:
+        own = self._own.setdefault(sequence.id, _Own(self.acceptance.own()))
+        left = sequence.job.max_tokens - sequence.generated - 1
+        lag = self.drafter.lag(sequence.id, sequence.tokens)
+        if lag is None or left < 1:
+            return None
+        assert self.catch_up_ms is not None and self._times.draft is not None
+        catch_up = (lag - 1) * self.catch_up_ms
+        speedup = self._best(base, self._alpha(own.record))
+        plain = self._times.at(base)
+        own.on = speedup >= (GO_ON if own.on else BEGIN) and catch_up < (1 - 1 / speedup) * plain * left
+        most = min(LONGEST, left)
+        if not own.on:
+            most = min(most, 2)
+        worst = catch_up + most * self._times.draft
+        if worst > allowed or not (own.on or own.probes.due()):
+            return None
+        own.probing = not own.on
+        return Ask(sequence.id, sequence.tokens, most)
+
+    def _best(self, base: int, alpha: float) -> float:
+        return max(self._speedup(base, base, [alpha] * k) for k in range(1, LONGEST + 1))
+
+    def _worth_another(self, base: int, count: int, chances: list[float], alpha: float) -> bool:
+        """Whether some longer draft beats the best that verifies no more than there is."""
+        done = len(chances)
+        now = max(self._speedup(base, count, chances[:k], drafted=done) for k in range(done + 1))
+        later = ([*chances, *[alpha] * more] for more in range(1, LONGEST - done + 1))
+        return any(self._speedup(base, count, longer) > now for longer in later)
+
+    def _speedup(self, base: int, count: int, chances: Seq[float], drafted: int | None = None) -> float:
+        """S where `count` of `base` sequences verify drafts with these chances, having drafted so many."""
+        reached, gain = 1.0, 0.0
+        for chance in chances:
+            reached *= chance
+            gain += reached
+        length = len(chances)
+        drafting = (self._times.draft or 0.0) * (length if drafted is None else drafted)
+        return self._controller.speedup(base, count * length, count * gain, drafting)
+
+    def _alpha(self, own: Record) -> float:
+        shared = self.acceptance.shared
+        tries = sum(shared.tries)
+        mean = (sum(shared.hits) + 10 * _ASSUMED) / (tries + 10)
+        return (sum(own.hits) + 8 * mean) / (sum(own.tries) + 8)
+
+    def _chances(self, id: int, draft: Draft) -> list[float]:
+        return self._guess(id, draft).chances
+
+    def _guess(self, id: int, draft: Draft) -> ModelGuess:
+        kinds = [min(_CLASSES - 1, int(_CLASSES * confidence)) for confidence in draft.confidence]
+        own = self._own[id].record
+        return ModelGuess(draft.tokens, kinds, [self.acceptance.chance(kind, own) for kind in kinds])

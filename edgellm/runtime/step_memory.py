@@ -1,0 +1,52 @@
+"""Keeps what steps of a model were measured to cost here, so that its next start need not wait for a calibration."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable, Mapping
+from pathlib import Path
+
+from edgellm.config import ModelSettings
+from edgellm.machine.measurements import Key, Measurements, StepCosts, kept
+
+_KIND = "step_costs"
+
+
+class StepMemory:
+    """`key` is asked for when first needed: what it is made of may take a moment to find out."""
+
+    def __init__(self, kept: Measurements, key: Callable[[], Key]) -> None:
+        self._kept = kept
+        self._make_key = key
+        self._key: Key | None = None
+
+    def read(self) -> dict[int, float]:
+        """Milliseconds by rows; {} if never measured."""
+        known = self._kept.read(_KIND, self._known_key(), StepCosts)
+        return {} if known is None else {n: ms for n, ms in known.milliseconds.items() if n > 0 and ms > 0}
+
+    def write(self, milliseconds: Mapping[int, float], context: int = 0) -> None:
+        """Never raises: what cannot be kept is measured again."""
+        if milliseconds:
+            costs = StepCosts(milliseconds=dict(milliseconds), context=context, measured_at=time.time())
+            self._kept.write(_KIND, self._known_key(), costs)
+
+    def _known_key(self) -> Key:
+        if self._key is None:
+            self._key = self._make_key()
+        return self._key
+
+
+def llamacpp_memory(path: Path, settings: ModelSettings) -> StepMemory:
+    """For the GGUF file at `path` as the settings have it computed."""
+
+    def key() -> Key:
+        from edgellm.backends.llamacpp import build_id
+        from edgellm.backends.llamacpp.identity import identity
+        from edgellm.backends.llamacpp.threads import default_threads
+        from edgellm.machine.machine import detect
+
+        build = f"{build_id()}; {settings.gpu_layers} layers, {settings.kv_type}, {settings.flash_attention}"
+        return Key(identity(path).hex(), build, settings.threads or default_threads(), detect().id)
+
+    return StepMemory(kept(), key)
