@@ -26,7 +26,11 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
 
     context: Annotated[
         int,
-        Meta(ge=0, le=2**24, description="Tokens of KV cache in all; 0 takes the model's own length, at most 8192."),
+        Meta(
+            ge=0,
+            le=2**24,
+            description="Tokens of KV cache in all; 0 takes the model's own length, at most 8192, or what fits.",
+        ),
     ] = 0
     threads: Annotated[
         int, Meta(ge=0, le=1024, description="Threads that compute; 0 takes one for each physical core.")
@@ -34,6 +38,9 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
     gpu_layers: Annotated[
         int, Meta(ge=-1, le=10_000, description="Layers on the GPU; -1 puts all there when this build can use one.")
     ] = -1
+    cpu_experts: Annotated[
+        bool, Meta(description="Keep the routed experts of a mixture in main memory when the rest is on the GPU.")
+    ] = False
     kv_type: Annotated[
         Literal["f16", "q8_0"], Meta(description="Number format of the KV cache; q8_0 halves its memory.")
     ] = "f16"
@@ -80,6 +87,9 @@ class Settings(ModelSettings, frozen=True, kw_only=True):
             "partner, if it is on this machine.",
         ),
     ] = "auto"
+    memory_check: Annotated[
+        bool, Meta(description="Refuse, before loading, a model that this machine's memory cannot hold.")
+    ] = True
     host: Annotated[str, Meta(min_length=1, description="Address the server listens on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535, description="Port the server listens on; 0 takes any free one.")] = 11435
     log_level: Annotated[

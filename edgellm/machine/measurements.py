@@ -54,6 +54,8 @@ class DecodeSpeed(msgspec.Struct, frozen=True, kw_only=True):
     """Tokens of context, on average, while it was measured."""
     prefill_tokens_per_s: float = 0.0
     """0 where no prompt long enough was seen."""
+    active_parameters: float = 0.0
+    """Of the model, those that one token is multiplied by: what reading a prompt takes goes by them."""
     tokens: int = 0
     """Decoded tokens that the figure rests on."""
     measured_at: float

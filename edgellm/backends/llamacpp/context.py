@@ -9,7 +9,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgellm.backends.llamacpp import file_check, kv_size, library
+from edgellm.backends.llamacpp import expert_override, file_check, kv_size, library
 from edgellm.backends.llamacpp.threads import default_threads
 from edgellm.config import ModelSettings
 from edgellm.errors import LoadError, NotAModel, OutOfMemory, Unsupported, UnsupportedModel
@@ -83,6 +83,8 @@ class Context:
         params = lib.llama_model_default_params()
         params.n_gpu_layers = _gpu_layers(lib, settings.gpu_layers)
         params.load_mode = lib.LLAMA_LOAD_MODE_MMAP if lib.llama_supports_mmap() else lib.LLAMA_LOAD_MODE_NONE
+        overrides = expert_override.overrides(lib) if settings.cpu_experts and params.n_gpu_layers else None
+        params.tensor_buft_overrides = ctypes.addressof(overrides) if overrides is not None else None
         watch = _Watch(progress)
         params.progress_callback = lib.llama_progress_callback(watch)
         mark = library.log.mark()
