@@ -6,10 +6,12 @@ import ctypes
 import importlib
 import importlib.metadata
 import importlib.util
+import os
 import sys
 import threading
 from collections import deque
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 _PACKAGE = "llama_cpp"
@@ -76,6 +78,7 @@ def _loaded() -> Any:
     _callbacks.append(callback)
     binding.llama_log_set(callback, None)
     _catch_aborts(binding)
+    _choose_processor_code(binding)
     binding.llama_backend_init()
     return binding
 
@@ -113,6 +116,23 @@ def _catch_aborts(binding: Any) -> None:
     _callbacks.append(callback)
     set_callback.argtypes, set_callback.restype = [kind], ctypes.c_void_p
     set_callback(callback)
+
+
+def _choose_processor_code(binding: Any) -> None:
+    """In a build for many processors, load the library that is best for this one; others have theirs linked in.
+
+    The library would look for itself otherwise, and in the directory where the user happens to stand, too.
+    """
+    folder = Path(binding._lib._name).parent
+    try:
+        ggml = ctypes.CDLL(str(folder / "ggml.dll")) if sys.platform == "win32" else binding._lib
+        count, load_from = ggml.ggml_backend_reg_count, ggml.ggml_backend_load_all_from_path
+    except (AttributeError, OSError):
+        return  # a library that is built in another way
+    count.restype = ctypes.c_size_t
+    load_from.argtypes, load_from.restype = [ctypes.c_char_p], None
+    if count() == 0:
+        load_from(os.fsencode(folder))
 
 
 def address_function(name: str) -> Any:
