@@ -1,0 +1,1 @@
+"""What `edgellm bench` asks, measures and shows."""

@@ -1,0 +1,99 @@
+"""A benchmark's figures as text for a terminal of 80 columns."""
+
+from __future__ import annotations
+
+from edgellm.cli.benchmark.figures import Report
+from edgellm.cli.benchmark.plot import bar, table
+
+_BAR = 30
+
+
+def text(report: Report, *, blocks: bool) -> str:
+    """Everything that was measured, a part after the other; `blocks` if the output can show block characters."""
+    parts = (
+        _heading(report),
+        _prefill(report, blocks),
+        _decode(report, blocks),
+        _steps(report, blocks),
+        _kinds(report),
+        _rivals(report),
+        list(report.notes),
+    )
+    return "\n\n".join("\n".join(part) for part in parts if part)
+
+
+def _heading(report: Report) -> list[str]:
+    model = ", ".join(part for part in (report.model, report.quantization, report.backend) if part)
+    threads = f"{report.threads} thread{'s' * (report.threads != 1)}"
+    memory = f", memory read at {report.bandwidth / 1e9:.1f} GB/s" if report.bandwidth else ""
+    return [f"{model} (edgellm {report.edgellm})", f"{report.processor}, {threads}{memory}"]
+
+
+def _prefill(report: Report, blocks: bool) -> list[str]:
+    most = max((each.tokens_per_s for each in report.prefill), default=0.0)
+    rows = [
+        (f"{each.tokens:,}", f"{each.tokens_per_s:.1f}", bar(each.tokens_per_s, most, _BAR, blocks=blocks))
+        for each in report.prefill
+    ]
+    return table(("prompt tokens", "read, tok/s", ""), rows, left=0) if rows else []
+
+
+def _decode(report: Report, blocks: bool) -> list[str]:
+    """Bars as long as the limit would be full."""
+    most = max((each.tokens_per_s for each in report.decode), default=0.0)
+    rows = []
+    for each in report.decode:
+        limit = each.limit_per_s
+        of_limit = f"{each.tokens_per_s / limit:.0%} of {limit:.1f}" if limit else "-"
+        drawn = bar(each.tokens_per_s, limit or most, _BAR, blocks=blocks)
+        rows.append((f"{each.context:,}", f"{each.tokens_per_s:.1f}", of_limit, drawn))
+    return table(("after tokens", "written, tok/s", "of memory's limit", ""), rows, left=0) if rows else []
+
+
+def _steps(report: Report, blocks: bool) -> list[str]:
+    """The fewer milliseconds a row, the more a step of several rows has to gain."""
+    if not report.step_ms:
+        return []
+    costs = sorted(report.step_ms.items())
+    most = max(ms / rows for rows, ms in costs)
+    lines = table(
+        ("rows in a step", "ms", "ms a row", ""),
+        [(str(rows), f"{ms:.1f}", f"{ms / rows:.1f}", bar(ms / rows, most, _BAR, blocks=blocks)) for rows, ms in costs],
+        left=0,
+    )
+    return [*lines, f"A token of the draft model takes {report.draft_ms:.1f} ms."] if report.draft_ms else lines
+
+
+def _kinds(report: Report) -> list[str]:
+    rows = [
+        (
+            each.kind,
+            f"{each.plain_per_s:.1f}",
+            f"{each.tokens_per_s:.1f}",
+            f"{each.speedup:.2f}x",
+            str(each.drafted),
+            "-" if each.acceptance is None else f"{each.acceptance:.0%}",
+            f"{max(0.0, each.lost):.1%}",
+        )
+        for each in report.kinds
+    ]
+    head = ("kind of answer", "plain", "guessing", "speedup", "guessed", "came true", "behind")
+    lines = table(head, rows) if rows else []
+    return [*lines, "Plain and guessing ahead in tok/s; behind: at worst, of an answer's time."] if lines else []
+
+
+def _rivals(report: Report) -> list[str]:
+    ours = {each.kind: each for each in report.kinds}
+    rows = [
+        (
+            each.kind,
+            f"{ours[each.kind].tokens_per_s:.1f}",
+            f"{each.tokens_per_s:.1f}",
+            f"{each.ratio:.2f}x",
+            f"{ours[each.kind].first_ms:,.0f}",
+            f"{each.first_ms:,.0f}",
+        )
+        for each in report.rivals
+    ]
+    head = ("kind of answer", "here", "there", "speedup", "first text, ms", "there, ms")
+    return [f"Against {report.rival_model} at {report.url}", *table(head, rows)] if rows else []
