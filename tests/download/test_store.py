@@ -9,7 +9,8 @@ import pytest
 
 from edgellm.download import store as storage
 from edgellm.download.report import size
-from edgellm.download.store import Store, checksum
+from edgellm.download.store import Store
+from edgellm.download.sums import checksum
 from edgellm.errors import DownloadError
 from tests.doubles.wheels import entry_of
 
@@ -20,7 +21,7 @@ CONTENT = b"model" * 1000
 def installed(root: Path) -> Path:
     entry = entry_of(CONTENT, [("a", "b")])
     store = Store(root)
-    with store.lock(entry):
+    with store.lock(entry.name):
         return store.install(entry, lambda incoming: incoming.write(CONTENT))
 
 
@@ -70,7 +71,7 @@ def test_an_error_while_writing_leaves_no_partial_file(root: Path) -> None:
         incoming.write(CONTENT[:10])
         raise KeyboardInterrupt
 
-    with store.lock(entry), pytest.raises(KeyboardInterrupt):
+    with store.lock(entry.name), pytest.raises(KeyboardInterrupt):
         store.install(entry, fail)
     assert not list(root.rglob("*.partial"))
     assert not store.is_present(entry)

@@ -25,8 +25,8 @@ PARTS = [("tiny-part1", "tiny/data/part01"), ("tiny-part2", "tiny/data/part02")]
 
 
 def leftovers(root: Path) -> list[str]:
-    """Everything below `root` that is not the model, its stamp or its lock."""
-    known = {"tiny.gguf", "tiny.gguf.verified", ".lock"}
+    """Everything below `root` that is not the model, what is kept about it, or its lock."""
+    known = {"tiny.gguf", "tiny.gguf.verified", "manifest.json", ".lock", ".tiny.gguf.lock"}
     return sorted(str(path.relative_to(root)) for path in root.rglob("*") if path.is_file() and path.name not in known)
 
 
