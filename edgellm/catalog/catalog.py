@@ -67,6 +67,12 @@ class Catalog(msgspec.Struct, frozen=True):
         name = text.strip().lower()
         return self.entries.get(name) or self.entries.get(self.aliases.get(name, ""))
 
+    def of_repository(self, repository: str) -> Entry | None:
+        """The model that comes from this repository of the hub, if one of the entries does."""
+        of_hub = ((entry, source) for entry in self.entries.values() for source in entry.sources)
+        wanted = repository.lower()
+        return next((e for e, s in of_hub if isinstance(s, HubSource) and s.repository.lower() == wanted), None)
+
     def _target(self, reference: Reference, text: str) -> Target:
         match reference:
             case HubReference() | UrlReference():

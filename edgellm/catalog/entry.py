@@ -61,7 +61,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     def at(self, quantization: str = "") -> Entry:
         """This model in one quantization, with the sources that have it. Raises ModelNotFound."""
-        wanted = quantizations.normal(quantization) if quantization else self.quantization
+        wanted = quantizations.normal(quantization) if quantization else self.asked or self.quantization
         sources = tuple(source for source in self.sources if self._has(source, wanted))
         # A repository may have more than anybody wrote down: the hub will tell.
         sources = sources or tuple(source for source in self.sources if _may_have(source, wanted))
@@ -70,9 +70,10 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
                 f"{self.name} is not known to come as {wanted}, but as {', '.join(self.quantizations)}. "
                 f"Name one of them, as in {self.name}:{self.quantizations[0]}."
             )
-        if wanted == self.quantization:
+        if wanted == (self.asked or self.quantization):
             return self if sources == self.sources else replace(self, sources=sources)
-        return replace(self, asked=wanted, sources=sources, file="", bytes=0, sha256="")
+        asked = wanted if wanted != self.quantization else ""
+        return replace(self, asked=asked, sources=sources, file="", bytes=0, sha256="")
 
     def hub_source(self, format: Format) -> HubSource | None:
         """The first repository that has this model in `format`."""
