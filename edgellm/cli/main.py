@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from edgellm.cli import alias, chat, models, pull, run, serve
+from edgellm.cli import alias, chat, doctor, models, pull, run, serve
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -37,6 +37,7 @@ app.command(cls=Command)(chat.chat)
 app.command(cls=Command)(serve.serve)
 app.command(cls=Command)(models.models)
 app.command(cls=Command)(pull.pull)
+app.command(cls=Command)(doctor.doctor)
 app.command(cls=Command)(alias.alias)
 
 

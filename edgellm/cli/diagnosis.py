@@ -1,0 +1,85 @@
+"""What `edgellm doctor` finds: this machine, backends, models here, and the commands that make sense next."""
+
+from __future__ import annotations
+
+import shlex
+from typing import Any
+
+import msgspec
+
+from edgellm.machine.machine import Machine
+from edgellm.runtime.installed import Backend
+
+_QUESTION = '"Why is the sky blue?"'
+
+
+class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
+    """A model on this machine, edgellm's own or one that another program keeps (`origin`)."""
+
+    name: str
+    bytes: int
+    path: str
+    origin: str = "edgellm"
+    format: str = "gguf"
+    quantization: str = ""
+
+    @property
+    def argument(self) -> str:
+        """What may follow -m."""
+        return self.name if self.origin == "edgellm" else shlex.quote(self.path)
+
+
+class Step(msgspec.Struct, frozen=True):
+    """A command to run, and what for."""
+
+    command: str
+    purpose: str
+
+
+class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
+    """All of it; `default` is the model that edgellm takes when none is named, empty if there is none."""
+
+    machine: Machine
+    threads: int
+    """That a model gets now."""
+    saving: bool
+    """Whether there are fewer of them because the machine runs on its battery."""
+    backends: tuple[Backend, ...]
+    models: tuple[LocalModel, ...]
+    models_dir: str
+    default: str
+
+    @property
+    def works(self) -> bool:
+        """Whether there is a backend at all."""
+        return any(backend.state == "used" for backend in self.backends)
+
+    @property
+    def next(self) -> tuple[Step, ...]:
+        """What to run, the most useful first."""
+        repairs = tuple(Step(each.advice, _purpose(each)) for each in self.backends if each.advice)
+        if not self.works:
+            return repairs
+        return (*self._first(), *repairs)
+
+    def _first(self) -> tuple[Step, ...]:
+        if any(model.name == self.default and model.origin == "edgellm" for model in self.models):
+            return Step("edgellm chat", f"talk to {self.default}"), Step("edgellm serve", "let programs use it")
+        fetch = (Step(f"edgellm run {_QUESTION}", f"fetches the model {self.default} first"),) if self.default else ()
+        model = next((model for model in self.models if model.format == "gguf"), None)
+        if model is None:
+            return fetch
+        return Step(f"edgellm chat -m {model.argument}", f"talk to {model.name}"), *fetch
+
+    def as_json(self) -> dict[str, Any]:
+        """For programs: the same, with what is computed spelled out. Bytes, and bytes a second."""
+        found: dict[str, Any] = msgspec.to_builtins(self)
+        found["machine"] |= {"id": self.machine.id, "usable_memory": self.machine.usable_memory}
+        return found | {"works": self.works, "next": msgspec.to_builtins(self.next)}
+
+
+def _purpose(backend: Backend) -> str:
+    return {
+        "used": f"build {backend.name} anew for this machine",
+        "broken": f"mend {backend.name}",
+    }.get(backend.state, f"install {backend.name}")

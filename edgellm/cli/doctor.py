@@ -1,0 +1,111 @@
+"""`edgellm doctor`: what this machine is, what edgellm can use of it, and what to run next."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Annotated, TypeVar
+
+import typer
+
+if TYPE_CHECKING:
+    from edgellm.cli.diagnosis import Diagnosis, LocalModel
+    from edgellm.config import Settings
+
+_PATIENCE_S = 10.0
+"""For drivers that sleep: here somebody wants to know, elsewhere somebody wants an answer."""
+
+Result = TypeVar("Result")
+
+
+def doctor(
+    as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for programs.")] = False,
+) -> int:
+    """Show this machine, the backends and the models on it, and what to run next.
+
+    The exit code is 1 if no backend can be used.
+    """
+    from edgellm import config
+
+    found = _diagnosis(config.load())
+    if as_json:
+        import json
+
+        print(json.dumps(found.as_json(), indent=2))
+    else:
+        from edgellm.cli import doctor_text
+
+        print(doctor_text.text(found, typer.style if _coloured() else None))
+    return 0 if found.works else 1
+
+
+def _diagnosis(settings: Settings) -> Diagnosis:
+    import msgspec
+
+    from edgellm import paths
+    from edgellm.cli.diagnosis import Diagnosis
+    from edgellm.machine import bandwidth, machine as machines, measurements
+    from edgellm.runtime import installed, threads
+
+    kept, folder = measurements.kept(), paths.models_dir()
+    machine = _shown("looking at this machine", lambda: machines.detect(folder, kept=kept, patience_s=_PATIENCE_S))
+    speed = machine.bandwidth or _shown("measuring how fast memory is read", lambda: bandwidth.measured(machine, kept))
+    machine = msgspec.structs.replace(machine, bandwidth=speed)
+    return Diagnosis(
+        machine=machine,
+        threads=threads.threads(settings, machine),
+        saving=not settings.threads and threads.saves_power(settings, machine),
+        backends=_shown("asking the backends what they can use", lambda: installed.backends(machine, kept)),
+        models=_models(),
+        models_dir=str(folder),
+        default=_default(settings),
+    )
+
+
+def _shown(what: str, work: Callable[[], Result]) -> Result:
+    """The result of `work`, with a line on stderr if that takes more than a second."""
+    import asyncio
+
+    from edgellm.cli.progress import waiting
+
+    async def wait() -> Result:
+        async with waiting(what):
+            return await asyncio.to_thread(work)
+
+    return asyncio.run(wait())
+
+
+def _models() -> tuple[LocalModel, ...]:
+    """Those that edgellm fetched, then those of other programs, each where it lies."""
+    import os
+    from pathlib import Path
+
+    from edgellm.catalog import catalog, found
+    from edgellm.cli.diagnosis import LocalModel
+    from edgellm.download.store import Store
+
+    store = Store()
+    own = [
+        LocalModel(name=entry.name, bytes=entry.bytes, path=str(store.path(entry)), quantization=entry.quantization)
+        for entry in catalog.current().entries.values()
+        if store.is_present(entry)
+    ]
+    others = [
+        LocalModel(name=each.name, bytes=each.bytes, path=str(each.path), origin=each.origin, format=each.format)
+        for each in found.models(os.environ, Path.home())
+    ]
+    return (*own, *others)
+
+
+def _default(settings: Settings) -> str:
+    """The name of the model that is taken when none is named; empty where that is nothing known."""
+    from edgellm.catalog import catalog
+
+    entry = catalog.current().named(settings.model)
+    return entry.name if entry is not None else ""
+
+
+def _coloured() -> bool:
+    import os
+    import sys
+
+    return sys.stdout.isatty() and "NO_COLOR" not in os.environ and os.environ.get("TERM") != "dumb"
