@@ -75,7 +75,7 @@ def _shown(what: str, work: Callable[[], Result]) -> Result:
 
 
 def _models() -> tuple[LocalModel, ...]:
-    """Those that edgellm fetched, then those of other programs, each where it lies."""
+    """Those that edgellm fetched or that lie in its directory, then those of other programs."""
     import os
     from pathlib import Path
 
@@ -84,10 +84,21 @@ def _models() -> tuple[LocalModel, ...]:
     from edgellm.download.store import Store
 
     store = Store()
+    fetched = {each.folder: each for each in store.manifests()}
     own = [
+        LocalModel(
+            name=each.reference,
+            bytes=each.bytes,
+            path=str(each.path),
+            format=each.format,
+            quantization=each.quantization,
+        )
+        for each in fetched.values()
+    ]
+    own += [
         LocalModel(name=entry.name, bytes=entry.bytes, path=str(store.path(entry)), quantization=entry.quantization)
         for entry in catalog.current().entries.values()
-        if store.is_present(entry)
+        if entry.name not in fetched and store.is_present(entry)
     ]
     others = [
         LocalModel(name=each.name, bytes=each.bytes, path=str(each.path), origin=each.origin, format=each.format)

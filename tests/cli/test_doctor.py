@@ -9,6 +9,7 @@ from edgellm.machine import machine
 from edgellm.machine.machine import Power
 from edgellm.runtime import installed
 from tests.cli.test_diagnosis import BROKEN, USED
+from tests.cli.test_models import tiny  # noqa: F401
 from tests.machine.test_machine import changed
 
 
@@ -46,6 +47,16 @@ def test_programs_get_json_alone(command, healthy) -> None:
 def test_what_was_measured_is_not_measured_again(command, healthy) -> None:
     first, second = (json.loads(command("doctor", "--json").out)["machine"]["bandwidth"] for _ in range(2))
     assert first == second
+
+
+def test_a_model_that_was_fetched_is_what_to_run(command, healthy, tiny) -> None:  # noqa: F811
+    assert json.loads(command("doctor", "--json").out)["next"][0]["command"].startswith("edgellm run")
+    assert command("pull", "tiny").code == 0
+    found = json.loads(command("doctor", "--json").out)
+    (model,) = found["models"]
+    assert (model["name"], model["bytes"], model["origin"]) == ("tiny", 700, "edgellm")
+    assert Path(model["path"]).is_file()
+    assert [step["command"] for step in found["next"]] == ["edgellm chat", "edgellm serve"]
 
 
 def test_a_model_of_another_program_is_listed(command, healthy, home: Path) -> None:
