@@ -13,12 +13,12 @@ import msgspec
 
 from edgellm import paths
 from edgellm.catalog import catalog
-from edgellm.catalog.entry import Entry
 from edgellm.config import ModelSettings, Settings
 from edgellm.machine.machine import detect
 from edgellm.model import ModelInfo
 from edgellm.request import SamplingParams
 from edgellm.runtime.frames import WorkerSpec
+from edgellm.runtime.locate import Located, locate
 from edgellm.runtime.process_model import ProcessModel
 from edgellm.runtime.threads import threads
 
@@ -35,14 +35,15 @@ def open_model(name: str, settings: Settings, progress: Progress | None = None) 
 
     Blocks while it fetches. Raises ModelNotFound and DownloadError.
     """
-    path, info = _locate(name, settings, progress)
+    found = locate(name, settings, progress)
+    info = ModelInfo(name=found.name, backend=_BACKEND, sampling=found.sampling)
     arguments = {
-        "path": str(path),
+        "path": str(found.path),
         "name": info.name,
         "settings": msgspec.to_builtins(_with_threads(settings)),
         "sampling": msgspec.to_builtins(info.sampling),
     }
-    if (draft := _draft(name, settings, progress)) is not None:
+    if (draft := _draft(found, settings, progress)) is not None:
         arguments["draft"] = str(draft)
     log_file = paths.logs_dir() / "worker.log"
     spec = WorkerSpec(f"{__name__}:local_model", arguments, growth=settings.prefix_memory << 20)
@@ -54,30 +55,18 @@ def _with_threads(settings: Settings) -> ModelSettings:
     return msgspec.structs.replace(settings.model_settings(), threads=threads(settings, detect()))
 
 
-def _locate(name: str, settings: Settings, progress: Progress | None) -> tuple[Path, ModelInfo]:
-    """The file, and what is known of the model without loading it."""
-    found = catalog.resolve(name)
-    if isinstance(found, Path):
-        return found.absolute(), ModelInfo(name=found.stem, backend=_BACKEND)
-    from edgellm import download
-    from edgellm.download.report import silent
-
-    info = ModelInfo(name=found.name, backend=_BACKEND, sampling=found.sampling)
-    return download.fetch(found, progress or silent, offline=settings.offline), info
-
-
-def _draft(name: str, settings: Settings, progress: Progress | None) -> Path | None:
-    """The file of the model that guesses ahead for `name`; fetched only where the settings name it."""
+def _draft(model: Located, settings: Settings, progress: Progress | None) -> Path | None:
+    """The file of the model that guesses ahead for `model`; fetched only where the settings name it."""
     if settings.draft == "none":
         return None
     if settings.draft != "auto":
-        return _locate(settings.draft, settings, progress)[0]
-    from edgellm.download.store import Store
+        return locate(settings.draft, settings, progress).path
+    if model.entry is None or model.entry.draft is None:
+        return None
+    from edgellm import download
 
-    found = catalog.resolve(name)
-    partner = catalog.current().named(found.draft) if isinstance(found, Entry) and found.draft else None
-    store = Store()
-    return store.path(partner) if partner is not None and store.is_present(partner) else None
+    held = download.held(catalog.current().entries[model.entry.draft].at())
+    return held.path if held is not None else None
 
 
 def local_model(

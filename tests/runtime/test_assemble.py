@@ -20,7 +20,8 @@ ADVICE = SamplingParams(temperature=0.2, top_p=0.9)
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("EDGELLM_HOME", str(tmp_path))
+    for variable in ("EDGELLM_HOME", "HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
     return tmp_path
 
 
