@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from edgellm.cli import alias, chat, doctor, models, pull, run, serve
+from edgellm.cli import alias, bench, chat, doctor, models, prune, pull, rm, run, serve, verify
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -37,8 +37,12 @@ app.command(cls=Command)(chat.chat)
 app.command(cls=Command)(serve.serve)
 app.command(cls=Command)(models.models)
 app.command(cls=Command)(pull.pull)
-app.command(cls=Command)(doctor.doctor)
+app.command(cls=Command)(rm.rm)
+app.command(cls=Command)(verify.verify)
+app.command(cls=Command)(prune.prune)
 app.command(cls=Command)(alias.alias)
+app.command(cls=Command)(doctor.doctor)
+app.command(cls=Command)(bench.bench)
 
 
 def _version(wanted: bool) -> None:

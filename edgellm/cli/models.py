@@ -9,19 +9,25 @@ import typer
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from edgellm.catalog.catalog import Entry
-    from edgellm.download.store import Store
+    from edgellm.catalog.catalog import Catalog, Entry
+    from edgellm.catalog.found import Found
+    from edgellm.download.manifest import Manifest
+
+PROGRAMS = {"ollama": "Ollama", "lm-studio": "LM Studio", "hub": "the hub's cache"}
 
 
 def models(
     as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for programs.")] = False,
+    here: Annotated[
+        bool, typer.Option("--here", metavar="", help="Only those that are on this machine.", show_default=False)
+    ] = False,
 ) -> int:
-    """List the models that edgellm knows by name."""
+    """List the models that edgellm knows by name, and those that it finds on this machine."""
     from edgellm.catalog import catalog
     from edgellm.download.store import Store
 
     store = Store()
-    rows = [_row(entry, store) for entry in catalog.shipped().entries.values()]
+    rows = [row for row in _rows(catalog.current(), store.root) if row["downloaded"] or not here]
     if as_json:
         import json
 
@@ -31,35 +37,106 @@ def models(
     return 0
 
 
-def _row(entry: Entry, store: Store) -> dict[str, Any]:
+def _rows(known: Catalog, root: Path) -> list[dict[str, Any]]:
+    from edgellm import download
+    from edgellm.download.store import Store
+
+    others = _other_names(known)
+    listed = [(entry, download.held(entry, root=root)) for entry in known.entries.values()]
+    rows = [_known(entry, held, root, others.get(entry.name, ())) for entry, held in listed]
+    names = {row["name"] for row in rows}
+    rows += [_kept(manifest) for manifest in Store(root).manifests() if manifest.reference not in names]
+    taken = {row["path"] for row in rows}
+    return rows + [_found(found) for found in _elsewhere() if str(found.path) not in taken]
+
+
+def _other_names(known: Catalog) -> dict[str, list[str]]:
+    """By model, the aliases that mean it on every machine."""
+    names: dict[str, list[str]] = {}
+    for alias in {**known.aliases, **known.choices}:
+        candidates = known.candidates(alias)
+        if len(candidates) == 1:
+            names.setdefault(str(candidates[0]), []).append(alias)
+    return names
+
+
+def _elsewhere() -> list[Found]:
+    import os
+    from pathlib import Path
+
+    from edgellm.catalog import found
+
+    return found.models(os.environ, Path.home())
+
+
+def _known(entry: Entry, held: Manifest | None, root: Path, others: Any) -> dict[str, Any]:
     return {
         "name": entry.name,
-        "aliases": list(entry.aliases),
+        "aliases": list(dict.fromkeys((*entry.aliases, *others))),
         "title": entry.title,
         "license": entry.license,
         "context": entry.context,
         "parameters": entry.parameters,
         "quantization": entry.quantization,
-        "bytes": entry.bytes,
-        "downloaded": store.is_present(entry),
-        "path": str(store.path(entry)),
+        "bytes": held.bytes if held is not None else entry.bytes or None,
+        "downloaded": held is not None,
+        "path": str(held.path if held is not None else root / entry.name / entry.file),
+        "origin": "catalog",
+    }
+
+
+def _kept(manifest: Manifest) -> dict[str, Any]:
+    return _here(manifest.reference, manifest.path, manifest.bytes, manifest.origin, manifest.quantization)
+
+
+def _found(found: Found) -> dict[str, Any]:
+    return _here(found.name, found.path, found.bytes, found.origin, "")
+
+
+def _here(name: str, path: Path, count: int, origin: str, quantization: str) -> dict[str, Any]:
+    unknown = dict.fromkeys(("title", "license", "context", "parameters"))
+    return {
+        "name": name,
+        "aliases": [],
+        **unknown,
+        "quantization": quantization or None,
+        "bytes": count,
+        "downloaded": True,
+        "path": str(path),
+        "origin": origin,
     }
 
 
 def _table(rows: list[dict[str, Any]], root: Path) -> str:
     """Files as paths below `root`, which the last line names: whole paths would not fit a terminal's width."""
-    import os
-
-    from edgellm.download.report import size
-
     lines = [("NAME", "SIZE", "LICENSE", "WHERE")]
-    for row in rows:
-        where = os.path.relpath(row["path"], root) if row["downloaded"] else f"not here yet: edgellm pull {row['name']}"
+    for row in sorted(rows, key=lambda row: not row["downloaded"]):
         name = f"{row['name']} (default)" if "default" in row["aliases"] else row["name"]
-        lines.append((name, size(row["bytes"]), row["license"], where))
+        lines.append((name, _size(row), row["license"] or "", _where(row, root)))
     widths = [max(len(line[column]) for line in lines) for column in range(3)]
     table = ["  ".join(cell.ljust(width) for cell, width in zip(line, [*widths, 0], strict=True)) for line in lines]
     return "\n".join([*table, "", f"Files are kept in {_short(root)}"])
+
+
+def _size(row: dict[str, Any]) -> str:
+    """Of the files; where only the hub knows that, the count of parameters."""
+    from edgellm.download.report import size
+
+    if row["bytes"]:
+        return size(row["bytes"])
+    return f"{row['parameters'] / 1e9:.1f}B" if row["parameters"] else ""
+
+
+def _where(row: dict[str, Any], root: Path) -> str:
+    import os
+    from pathlib import Path
+
+    if not row["downloaded"]:
+        return f"not here yet: edgellm pull {row['name']}"
+    path = Path(row["path"])
+    if path.is_relative_to(root):
+        return os.path.relpath(path, root)
+    return f"in {PROGRAMS.get(row['origin'], PROGRAMS['hub'])}: {path.name}"
 
 
 def _short(path: Path) -> str:

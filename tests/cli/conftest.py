@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import io
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
@@ -13,6 +13,7 @@ from edgellm.cli import session
 from edgellm.cli.main import main
 from edgellm.config import Settings
 from edgellm.model import Model
+from tests.doubles.hub import HubDouble, only_hub
 
 
 class Outcome:
@@ -84,3 +85,10 @@ def typed(monkeypatch: pytest.MonkeyPatch) -> Callable[..., None]:
         monkeypatch.setattr("builtins.input", read)
 
     return type_in
+
+
+@pytest.fixture
+def hub(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubDouble]:
+    """The only hub there is, with an empty cache; nobody is logged in."""
+    with only_hub(home / "huggingface", monkeypatch) as double:
+        yield double

@@ -12,12 +12,15 @@ import socket
 import threading
 import time
 from collections import deque
-from collections.abc import Mapping
-from contextlib import suppress
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import Any
 from urllib.parse import unquote, urlsplit
+
+import pytest
 
 CHUNK = 16 << 10
 LFS_FROM = 1000
@@ -288,3 +291,28 @@ def _sibling(path: str, data: bytes) -> dict[str, Any]:
     if len(data) >= LFS_FROM:
         sibling["lfs"] = {"sha256": hashlib.sha256(data).hexdigest(), "size": len(data), "pointerSize": 134}
     return sibling
+
+
+@contextmanager
+def only_hub(home: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubDouble]:
+    """A hub that is the only one for this process, its cache below `home`; nobody is logged in."""
+    from huggingface_hub import close_session, constants
+
+    for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+        monkeypatch.delenv(name.lower(), raising=False)
+    with HubDouble() as double:
+        values = {
+            "ENDPOINT": double.url,
+            "HUGGINGFACE_CO_URL_TEMPLATE": double.url + "/{repo_id}/resolve/{revision}/{filename}",
+            "HF_HUB_CACHE": str(home / "hub"),
+            "HF_TOKEN_PATH": str(home / "token"),
+            "HF_STORED_TOKENS_PATH": str(home / "stored_tokens"),
+            "HF_HUB_DISABLE_TELEMETRY": True,
+            "HF_HUB_OFFLINE": False,
+            "HF_HUB_DOWNLOAD_TIMEOUT": 1,
+        }
+        for name, value in values.items():
+            monkeypatch.setattr(constants, name, value)
+        yield double
+        close_session()

@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from edgellm.download import url
-from tests.doubles.hub import HubDouble
+from tests.doubles.hub import HubDouble, only_hub
 
 
 @pytest.fixture
@@ -30,25 +30,8 @@ def root(tmp_path: Path) -> Path:
 @pytest.fixture
 def hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[HubDouble]:
     """The only hub there is, with an empty cache; nobody is logged in."""
-    from huggingface_hub import close_session, constants
-
-    cache = tmp_path / "huggingface"
-    with HubDouble() as double:
-        monkeypatch.setattr(constants, "ENDPOINT", double.url)
-        monkeypatch.setattr(
-            constants, "HUGGINGFACE_CO_URL_TEMPLATE", double.url + "/{repo_id}/resolve/{revision}/{filename}"
-        )
-        monkeypatch.setattr(constants, "HF_HUB_CACHE", str(cache / "hub"))
-        monkeypatch.setattr(constants, "HF_TOKEN_PATH", str(cache / "token"))
-        monkeypatch.setattr(constants, "HF_STORED_TOKENS_PATH", str(cache / "stored_tokens"))
-        monkeypatch.setattr(constants, "HF_HUB_DISABLE_TELEMETRY", True)
-        monkeypatch.setattr(constants, "HF_HUB_OFFLINE", False)
-        monkeypatch.setattr(constants, "HF_HUB_DOWNLOAD_TIMEOUT", 1)
-        for name in ("HF_TOKEN", "HUGGING_FACE_HUB_TOKEN", "HTTP_PROXY", "HTTPS_PROXY", "ALL_PROXY"):
-            monkeypatch.delenv(name, raising=False)
-            monkeypatch.delenv(name.lower(), raising=False)
+    with only_hub(tmp_path / "huggingface", monkeypatch) as double:
         yield double
-        close_session()
 
 
 @pytest.fixture
