@@ -89,10 +89,31 @@ def _ollama_name(registry: str, owner: str, name: str, tag: str) -> str:
 
 def _of_lm_studio(home: Path) -> Iterator[Found]:
     """Files lie at OWNER/REPOSITORY/FILE."""
-    for top in (home / ".lmstudio" / "models", home / ".cache" / "lm-studio" / "models"):
-        for folder, names in _folders(top):
+    for top in _lm_studio_folders(home):
+        for folder, names in _folders(top, deepest=3):
             prefix = folder.relative_to(top).as_posix()
             yield from _in_folder(folder, names, prefix, "lm-studio")
+
+
+class _LmStudioSettings(msgspec.Struct):
+    downloads: str = msgspec.field(name="downloadsFolder", default="")
+
+
+def _lm_studio_folders(home: Path) -> list[Path]:
+    """Where its models lie: below its own folder, which may be elsewhere, or where its settings say."""
+    try:
+        pointed = (home / ".lmstudio-home-pointer").read_bytes()[:4096].decode("utf-8", "replace").strip()
+    except OSError:
+        pointed = ""
+    own = _chosen(pointed, home) or home / ".lmstudio"
+    try:
+        chosen = _chosen(json_file.read(own / "settings.json", _LmStudioSettings).downloads, home)
+    except EdgeLLMError:
+        chosen = None
+    folders = [own / "models", home / ".cache" / "lm-studio" / "models"]
+    if chosen is not None and chosen.is_absolute():
+        folders.append(chosen)
+    return list(dict.fromkeys(folders))
 
 
 def _of_hub(environ: Mapping[str, str], home: Path) -> Iterator[Found]:
@@ -162,13 +183,13 @@ def _is_mlx(folder: Path, names: list[str], prefix: str) -> bool:
         return False
 
 
-def _folders(top: Path) -> Iterator[tuple[Path, list[str]]]:
+def _folders(top: Path, deepest: int = _DEEPEST) -> Iterator[tuple[Path, list[str]]]:
     """`top` and what is below it, not too deep and not through links, each with the names of its files."""
     for count, (folder, below, names) in enumerate(os.walk(top)):
         if count >= _MOST_FOLDERS:
             return
         path = Path(folder)
-        below[:] = sorted(below) if len(path.relative_to(top).parts) < _DEEPEST else []
+        below[:] = sorted(below) if len(path.relative_to(top).parts) < deepest else []
         yield path, sorted(names)
 
 
@@ -181,7 +202,7 @@ def _children(folder: Path) -> list[Path]:
 
 def _chosen(value: str | None, home: Path) -> Path | None:
     """The folder that a variable names; `~` is `home`."""
-    if not value:
+    if not value or "\0" in value:
         return None
     return home / value[1:].lstrip("/\\") if value.startswith("~") else Path(value)
 

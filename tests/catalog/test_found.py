@@ -114,6 +114,23 @@ def test_models_of_lm_studio(tmp_path: Path, top: str) -> None:
     assert {model.origin for model in listed} == {"lm-studio"}
 
 
+def test_lm_studio_may_keep_its_models_elsewhere(tmp_path: Path) -> None:
+    put(tmp_path / ".lmstudio-home-pointer", str(tmp_path / "moved").encode() + b"\n")
+    put(tmp_path / "moved" / "settings.json", json.dumps({"downloadsFolder": str(tmp_path / "disk")}).encode())
+    put(tmp_path / "moved" / "models" / "o" / "r" / "a.gguf")
+    put(tmp_path / "disk" / "o" / "r" / "b.gguf")
+    put(tmp_path / "disk" / "1" / "2" / "3" / "4" / "deep.gguf")
+    assert [model.name for model in found.models({}, tmp_path)] == ["o/r/a.gguf", "o/r/b.gguf"]
+
+
+@pytest.mark.parametrize("settings", [b"", b"{", b'{"downloadsFolder": 3}', b'{"downloadsFolder": "here"}', b"[]"])
+def test_settings_of_lm_studio_that_say_nothing(tmp_path: Path, settings: bytes) -> None:
+    put(tmp_path / ".lmstudio-home-pointer", b"\0")
+    put(tmp_path / ".lmstudio" / "settings.json", settings)
+    put(tmp_path / ".lmstudio" / "models" / "o" / "r" / "a.gguf")
+    assert [model.name for model in found.models({}, tmp_path)] == ["o/r/a.gguf"]
+
+
 def snapshot(hub: Path, repository: str, revision: str, *names: str) -> Path:
     """A snapshot as the hub's client makes it: links to blobs."""
     folder = hub / f"models--{repository}"
