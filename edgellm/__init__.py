@@ -34,7 +34,7 @@ _HOMES = {
 
 
 def load(model: str = "default", **settings: Any) -> LoadedModel:
-    """The model of a name in the catalog or a path of a GGUF file, in a worker process of its own.
+    """The model of a name in the catalog, a repository of the hub, an address or a path, in a process of its own.
 
     Fetches it first if it is not here (this blocks); loads it at the first request, or at `await model.start()`.
     `settings` are those of the configuration (`context=4096`, `threads=4`, ...).

@@ -77,7 +77,7 @@ class Settings(ModelSettings, frozen=True, kw_only=True):
     """All settings of edgellm, in force together."""
 
     model: Annotated[
-        str, Meta(min_length=1, description="Model to use when none is named: a name or the path of a GGUF file.")
+        str, Meta(min_length=1, description="Model to use when none is named: all that can be written after -m.")
     ] = "default"
     draft: Annotated[
         str,

@@ -12,7 +12,9 @@ _SERVER = "Server"
 
 Model = Annotated[
     str | None,
-    typer.Option("--model", "-m", metavar="MODEL", help="A name from `edgellm models`, or the path of a GGUF file."),
+    typer.Option(
+        "--model", "-m", metavar="MODEL", help="A name from `edgellm models`, user/repository of the hub, or a path."
+    ),
 ]
 Draft = Annotated[
     str | None,
