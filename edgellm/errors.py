@@ -11,6 +11,7 @@ EdgeLLMError
  │    ├── NotAModel           not a model file at all, or damaged
  │    ├── UnsupportedModel    a sound file of a kind that this build cannot run
  │    └── OutOfMemory         the machine cannot hold it
+ │         └── NotEnoughMemory  as a plan foresaw before loading (has both numbers)
  ├── DownloadError            a file could not be fetched
  │    ├── ChecksumMismatch    it was fetched, and is not what was promised
  │    ├── AccessDenied        its source asks for a token, or does not let this one in
@@ -79,6 +80,17 @@ class UnsupportedModel(LoadError):
 
 class OutOfMemory(LoadError):
     code = "out_of_memory"
+
+
+class NotEnoughMemory(OutOfMemory):
+    """`needed` and `available` are bytes; nothing was loaded."""
+
+    code = "not_enough_memory"
+
+    def __init__(self, message: str, needed: int = 0, available: int = 0) -> None:
+        super().__init__(message)
+        self.needed = needed
+        self.available = available
 
 
 class DownloadError(EdgeLLMError):

@@ -7,7 +7,7 @@ import sys
 from collections.abc import Callable
 from functools import partial
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import msgspec
 
@@ -15,12 +15,18 @@ from edgellm import paths
 from edgellm.catalog import catalog
 from edgellm.config import ModelSettings, Settings
 from edgellm.machine.machine import detect
+from edgellm.machine.measurements import kept
 from edgellm.model import ModelInfo
 from edgellm.request import SamplingParams
 from edgellm.runtime.frames import WorkerSpec
 from edgellm.runtime.locate import Located, locate
+from edgellm.runtime.planned import planned
 from edgellm.runtime.process_model import ProcessModel
+from edgellm.runtime.speed_watch import describe, watched
 from edgellm.runtime.threads import threads
+
+if TYPE_CHECKING:
+    from edgellm.backends.base import Backend
 
 Progress = Callable[[str, int, int], None]
 """Hears what is going on, bytes done, bytes in all."""
@@ -33,26 +39,26 @@ _SWITCH_INTERVAL_S = 0.0005
 def open_model(name: str, settings: Settings, progress: Progress | None = None) -> ProcessModel:
     """The model of a name, alias or path, not loaded yet; fetched first where it is not on this machine.
 
-    Blocks while it fetches. Raises ModelNotFound and DownloadError.
+    Blocks while it fetches. Raises ModelNotFound, DownloadError, and NotEnoughMemory unless the settings forbid.
     """
     found = locate(name, settings, progress)
     info = ModelInfo(name=found.name, backend=_BACKEND, sampling=found.sampling)
-    arguments = {
+    machine = detect()
+    chosen = msgspec.structs.replace(settings.model_settings(), threads=threads(settings, machine))
+    plan = planned(found.path, found.name, settings, machine, chosen)
+    arguments: dict[str, Any] = {
         "path": str(found.path),
         "name": info.name,
-        "settings": msgspec.to_builtins(_with_threads(settings)),
+        "settings": msgspec.to_builtins(plan.settings if plan is not None else chosen),
         "sampling": msgspec.to_builtins(info.sampling),
     }
+    if plan is not None:
+        arguments["watch"] = describe(plan.facts, plan.plan.placement)
     if (draft := _draft(found, settings, progress)) is not None:
         arguments["draft"] = str(draft)
     log_file = paths.logs_dir() / "worker.log"
     spec = WorkerSpec(f"{__name__}:local_model", arguments, growth=settings.prefix_memory << 20)
     return ProcessModel(spec, info, log_file)
-
-
-def _with_threads(settings: Settings) -> ModelSettings:
-    """The worker's part of the settings, with a number of threads for this machine and what feeds it."""
-    return msgspec.structs.replace(settings.model_settings(), threads=threads(settings, detect()))
 
 
 def _draft(model: Located, settings: Settings, progress: Progress | None) -> Path | None:
@@ -70,11 +76,17 @@ def _draft(model: Located, settings: Settings, progress: Progress | None) -> Pat
 
 
 def local_model(
-    path: str, name: str, settings: dict[str, Any], sampling: dict[str, Any] | None = None, draft: str | None = None
+    path: str,
+    name: str,
+    settings: dict[str, Any],
+    sampling: dict[str, Any] | None = None,
+    draft: str | None = None,
+    watch: dict[str, Any] | None = None,
 ) -> Any:
     """What a worker process hosts: the GGUF file at `path` as a `LocalModel` called `name`.
 
-    The model in the file `draft`, if given, guesses ahead for it.
+    The model in the file `draft`, if given, guesses ahead for it. With `watch` (see `speed_watch.describe`) its speed
+    is kept for later plans.
     """
     from edgellm.backends.llamacpp import LlamaCppBackend
     from edgellm.runtime.drafter import llamacpp_draft
@@ -83,9 +95,14 @@ def local_model(
 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     chosen = msgspec.convert(settings, ModelSettings)
+
+    def load() -> Backend:
+        backend = LlamaCppBackend.load(Path(path), chosen)
+        return watched(backend, Path(path), chosen, watch, kept()) if watch else backend
+
     # A worker whose engine has failed is of no use to anyone; its parent starts a fresh one for the next request.
     return LocalModel(
-        lambda: LlamaCppBackend.load(Path(path), chosen),
+        load,
         chosen,
         ModelInfo(name=name, backend=_BACKEND, sampling=msgspec.convert(sampling or {}, SamplingParams)),
         crashed=lambda: os._exit(70),

@@ -1,0 +1,68 @@
+"""Plans how a model on this machine is loaded, from its header, the machine and what was measured; refuses in time."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import msgspec
+
+from edgellm.catalog.metadata import ModelFacts
+from edgellm.config import ModelSettings, Settings
+from edgellm.errors import LoadError, ModelNotFound, NotEnoughMemory
+from edgellm.fit import words
+from edgellm.fit.nearest import nearest
+from edgellm.fit.plan import Plan, Planner
+from edgellm.fit.speed import KIND
+from edgellm.machine.machine import Machine
+from edgellm.machine.measurements import DecodeSpeed, Measurements, kept
+from edgellm.runtime.known_facts import facts_of
+
+
+class Planned(msgspec.Struct, frozen=True):
+    """A model's facts, the plan for them, and the worker's settings as the plan completes them."""
+
+    facts: ModelFacts
+    plan: Plan
+    settings: ModelSettings
+
+
+def planner(machine: Machine, settings: ModelSettings, measurements: Measurements | None = None) -> Planner:
+    """For `machine`, with all that was measured on it and what its backend can use."""
+    store = measurements or kept()
+    return Planner(machine, settings, store.all(KIND, DecodeSpeed), offload=_can_offload(machine, store))
+
+
+def planned(path: Path, name: str, settings: Settings, machine: Machine, chosen: ModelSettings) -> Planned | None:
+    """The plan for the model file at `path`, where its settings `chosen` leave a choice.
+
+    None where the header cannot be read: whoever loads the model says why. Raises NotEnoughMemory.
+    """
+    try:
+        facts = facts_of(path)
+    except (LoadError, ModelNotFound):
+        return None
+    planning = planner(machine, chosen)
+    plan = planning.plan(facts, model=name)
+    if plan.verdict == "no" and settings.memory_check:
+        raise _refusal(plan, facts, planning)
+    return Planned(facts, plan, msgspec.structs.replace(chosen, **plan.changes(chosen)))
+
+
+def _refusal(plan: Plan, facts: ModelFacts, planning: Planner) -> NotEnoughMemory:
+    needed, room = plan.memory.needed, planning.machine.usable_memory
+    return NotEnoughMemory(
+        f"{plan.model} needs {words.size(needed)} of memory with a context of {words.tokens(plan.context)}, and "
+        f"{words.size(room)} are free. {nearest(plan, facts, planning)} "
+        "EDGELLM_MEMORY_CHECK=false has it loaded all the same.",
+        needed=needed,
+        available=room,
+    )
+
+
+def _can_offload(machine: Machine, store: Measurements) -> bool:
+    if not machine.gpus:
+        return False
+    from edgellm.runtime.installed import llamacpp_build
+
+    build = llamacpp_build(machine, store)
+    return build is not None and build.offload
