@@ -108,23 +108,23 @@ def _here(name: str, path: Path, count: int, origin: str, quantization: str) -> 
 
 
 def _table(rows: list[dict[str, Any]], root: Path) -> str:
-    """Files as paths below `root`, which the last line names: whole paths would not fit a terminal's width."""
-    lines = [("NAME", "SIZE", "LICENSE", "WHERE")]
-    for row in sorted(rows, key=lambda row: not row["downloaded"]):
-        name = f"{row['name']} (default)" if "default" in row["aliases"] else row["name"]
-        lines.append((name, _size(row), row["license"] or "", _where(row, root)))
-    widths = [max(len(line[column]) for line in lines) for column in range(3)]
-    table = ["  ".join(cell.ljust(width) for cell, width in zip(line, [*widths, 0], strict=True)) for line in lines]
-    return "\n".join([*table, "", f"Files are kept in {_short(root)}"])
-
-
-def _size(row: dict[str, Any]) -> str:
-    """Of the files; where only the hub knows that, the count of parameters."""
+    """Those on this machine first. Files as paths below `root`: whole paths would not fit a terminal's width."""
     from edgellm.download.report import size
 
-    if row["bytes"]:
-        return size(row["bytes"])
-    return f"{row['parameters'] / 1e9:.1f}B" if row["parameters"] else ""
+    lines = [("NAME", "PARAMS", "SIZE", "LICENSE", "WHERE")]
+    for row in sorted(rows, key=lambda row: not row["downloaded"]):
+        name = f"{row['name']} (default)" if "default" in row["aliases"] else row["name"]
+        count = f"{row['parameters'] / 1e9:.1f}B" if row["parameters"] else ""
+        bytes_ = size(row["bytes"]) if row["bytes"] else ""
+        lines.append((name, count, bytes_, row["license"] or "", _where(row, root)))
+    widths = [max(len(line[column]) for line in lines) for column in range(4)]
+    table = ["  ".join(cell.ljust(width) for cell, width in zip(line, [*widths, 0], strict=True)) for line in lines]
+    advice = ["`edgellm pull NAME` fetches one that is not here yet."] if not all(map(_is_here, rows)) else []
+    return "\n".join([*table, "", *advice, f"Files are kept in {_short(root)}"])
+
+
+def _is_here(row: dict[str, Any]) -> bool:
+    return bool(row["downloaded"])
 
 
 def _where(row: dict[str, Any], root: Path) -> str:
@@ -132,7 +132,7 @@ def _where(row: dict[str, Any], root: Path) -> str:
     from pathlib import Path
 
     if not row["downloaded"]:
-        return f"not here yet: edgellm pull {row['name']}"
+        return "not here yet"
     path = Path(row["path"])
     if path.is_relative_to(root):
         return os.path.relpath(path, root)

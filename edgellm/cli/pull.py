@@ -37,6 +37,11 @@ def pull(
         try:
             with Meter() as meter:
                 rows.append(_one(name, meter, settings.offline, trust_changed))
+        except KeyboardInterrupt:
+            import sys
+
+            print(f"stopped; what has come of {name} is kept, and `edgellm pull {name}` goes on there", file=sys.stderr)
+            raise
         except EdgeLLMError as error:
             if not names or len(names) == 1:
                 raise

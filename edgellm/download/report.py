@@ -11,6 +11,7 @@ DOWNLOADING = "downloading"
 COPYING = "copying"
 UNPACKING = "unpacking"
 VERIFYING = "verifying"
+NOTE = "note"
 WAITING = "waiting for another download of"
 
 

@@ -13,7 +13,7 @@ from edgellm.download import hub_model, manifest as manifests, presence, single
 from edgellm.download.hub import Hub
 from edgellm.download.manifest import Held, Manifest
 from edgellm.download.package import Package
-from edgellm.download.report import Report, silent
+from edgellm.download.report import NOTE, Report, silent
 from edgellm.download.store import Store
 from edgellm.download.wanted import Model, Wanted, wanted
 from edgellm.errors import ChecksumMismatch, DownloadError, Offline
@@ -131,7 +131,7 @@ class _Transfer:
         try:
             new = self._from(source) if source else known
         except DownloadError as error:
-            self.report(f"{known.reference} is here, but whether it is the newest is not known: {error}", 0, 0)
+            self.report(f"{NOTE}: {known.reference} is here, but whether it is the newest is not known: {error}", 0, 0)
             return self.store.keep(known), True
         is_same = [file.sum for file in new.files] == [file.sum for file in known.files]
         if is_same:

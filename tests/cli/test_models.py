@@ -28,10 +28,11 @@ def tiny(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Path:
 def test_a_model_that_is_not_here_is_listed_with_the_way_to_get_it(command, tiny) -> None:
     outcome = command("models")
     head, row, *_ = outcome.out.splitlines()
-    assert head.split() == ["NAME", "SIZE", "LICENSE", "WHERE"]
+    assert head.split() == ["NAME", "PARAMS", "SIZE", "LICENSE", "WHERE"]
     assert row.split("  ")[0] == "tiny (default)"
     assert "700 B" in row
-    assert row.endswith("not here yet: edgellm pull tiny")
+    assert row.endswith("not here yet")
+    assert "`edgellm pull NAME` fetches one that is not here yet." in command("models").out
 
 
 def test_json_changes_when_the_model_is_here(command, tiny, home: Path) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import re
 
 import pytest
 
@@ -35,6 +36,36 @@ def test_a_terminal_gets_a_bar(capsys: pytest.CaptureFixture[str], monkeypatch: 
     assert "downloading x" in err
     assert "1.0/1.0 MB" in err
     assert "\x1b[3" not in err, "NO_COLOR was ignored"
+
+
+def test_a_bar_fits_eighty_columns_and_keeps_the_end_of_a_long_name(
+    capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    monkeypatch.setenv("COLUMNS", "80")
+    with Meter(terminal=True) as meter:
+        meter("downloading somebody/A-Model-With-Quite-A-Long-Name-GGUF:Q4_K_M", 7_000_000_000, 123_400_000_000)
+        meter("trying again in 5 s: somebody gets too many requests from here, " + "and so on " * 10, 0, 0)
+        meter("downloading somebody/A-Model-With-Quite-A-Long-Name-GGUF:Q4_K_M", 123_400_000_000, 123_400_000_000)
+    err = capsys.readouterr().err
+    lines = [re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", line) for line in re.split(r"[\r\n]", err)]
+    (line,) = [line for line in lines if line.strip()]
+    assert len(line) <= 80
+    assert line.startswith("downloading …")
+    assert ":Q4_K_M " in line and "123.40/123.40 GB" in line
+    assert "trying again" not in line
+
+
+def test_a_note_stays(capsys: pytest.CaptureFixture[str]) -> None:
+    with Meter(terminal=True) as meter:
+        meter("note: whether it is the newest is not known", 0, 0)
+        meter("downloading x", 1, 2)
+    assert "note: whether it is the newest is not known" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(("seconds", "shown"), [(None, ""), (5.9, "0:05"), (65, "1:05"), (3725, "1:02:05")])
+def test_time_left(seconds: float | None, shown: str) -> None:
+    assert progress._clock(seconds) == shown
 
 
 async def test_what_is_quick_is_not_mentioned(capsys: pytest.CaptureFixture[str]) -> None:
