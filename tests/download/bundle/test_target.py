@@ -61,5 +61,5 @@ def test_markers_can_ask_for_everything() -> None:
 
 
 def test_an_unknown_platform_is_told_what_there_is() -> None:
-    with pytest.raises(ConfigError, match="no platform 'solaris'.*linux-x86_64.*windows-arm64"):
+    with pytest.raises(ConfigError, match=r"no platform 'solaris'.*linux-x86_64.*windows-arm64"):
         target.named("solaris")
