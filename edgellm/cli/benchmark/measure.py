@@ -120,7 +120,9 @@ class Bench:
     async def _timed(self) -> None:
         """Wait until the model knows what its steps cost, for it guesses nothing before."""
         for _ in range(int(_TIMING_S / _LOOK_S)):
-            if (await self._model.status()).speculation.state != "waiting":
+            known = (await self._model.status()).speculation
+            # A draft model is timed last; until then it is a reason why it does not guess.
+            if known.state != "waiting" and not known.reason.endswith("timed yet"):
                 return
             await asyncio.sleep(_LOOK_S)
 

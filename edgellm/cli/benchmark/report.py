@@ -79,7 +79,11 @@ def _kinds(report: Report) -> list[str]:
     ]
     head = ("kind of answer", "plain", "guessing", "speedup", "guessed", "came true", "behind")
     lines = table(head, rows) if rows else []
-    return [*lines, "Plain and guessing ahead in tok/s; behind: at worst, of an answer's time."] if lines else []
+    if lines:
+        lines.append("Plain and guessing ahead in tok/s; behind: at worst, of an answer's time.")
+    if any(each.drafted == 0 for each in report.kinds):
+        lines.append("Where nothing was guessed, the speedup is what this machine's clock strays by.")
+    return lines
 
 
 def _rivals(report: Report) -> list[str]:

@@ -14,6 +14,7 @@ from edgellm.engine.speculative.probes import Probes
 
 LONGEST = 16
 _CLASSES = 10
+_UNTIMED = "the draft model has not been timed yet"
 _ASSUMED = 0.6
 """Acceptance before any was seen."""
 
@@ -49,7 +50,7 @@ class ModelDrafting:
         self.acceptance = Acceptance((_CLASSES,), (_ASSUMED,))
         self.catch_up_ms: float | None = None
         """Of one token of a prompt."""
-        self.reason = ""
+        self.reason = _UNTIMED
         self._times = times
         self._controller = controller
         self._own: dict[int, _Own] = {}
@@ -66,7 +67,7 @@ class ModelDrafting:
         if self.drafter.failure is not None:
             self.reason = f"the draft model failed: {self.drafter.failure}"
         elif self._times.draft is None or self.catch_up_ms is None:
-            self.reason = "the draft model has not been timed yet"
+            self.reason = _UNTIMED
         elif self._best(1, _BEST) < BEGIN:
             self.reason = f"a drafted token takes {self._times.draft:.1f} ms, which cannot pay here"
         else:
