@@ -44,9 +44,9 @@ def _rows(known: Catalog, root: Path) -> list[dict[str, Any]]:
     others = _other_names(known)
     listed = [(entry, download.held(entry, root=root)) for entry in known.entries.values()]
     rows = [_known(entry, held, root, others.get(entry.name, ())) for entry, held in listed]
-    names = {row["name"] for row in rows}
-    rows += [_kept(manifest) for manifest in Store(root).manifests() if manifest.reference not in names]
     taken = {row["path"] for row in rows}
+    rows += [_kept(manifest) for manifest in Store(root).manifests() if str(manifest.path) not in taken]
+    taken |= {row["path"] for row in rows}
     return rows + [_found(found) for found in _elsewhere() if str(found.path) not in taken]
 
 

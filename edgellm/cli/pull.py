@@ -16,7 +16,7 @@ HELP = "Names from `edgellm models`, user/repository[:QUANTIZATION] of the model
 
 
 def pull(
-    names: Annotated[list[str] | None, typer.Argument(metavar="[MODEL]...", help=HELP, show_default=False)] = None,
+    names: Annotated[list[str] | None, typer.Argument(metavar="MODEL", help=HELP, show_default=False)] = None,
     trust_changed: Annotated[
         bool,
         typer.Option(

@@ -8,7 +8,7 @@ import typer
 
 
 def rm(
-    names: Annotated[list[str], typer.Argument(metavar="MODEL...", help="As `edgellm models` names them.")],
+    names: Annotated[list[str], typer.Argument(metavar="MODEL", help="As `edgellm models` names them.")],
     as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for programs.")] = False,
 ) -> int:
     """Remove models from this machine. Files that other programs have brought stay."""

@@ -9,7 +9,7 @@ import typer
 
 def verify(
     names: Annotated[
-        list[str] | None, typer.Argument(metavar="[MODEL]...", help="All that are here, if none is named.")
+        list[str] | None, typer.Argument(metavar="MODEL", help="All that are here, if none is named.")
     ] = None,
     as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for programs.")] = False,
 ) -> int:

@@ -114,7 +114,7 @@ class Hub:
         def refused(status: int, host: str, name: str, headers: Mapping[str, str]) -> DownloadError:
             if host != own:
                 return refusal.of_status(status, host, name, headers)
-            return hub_refusal.of_status(status, headers, host, repository, has_token=has_token)
+            return hub_refusal.of_status(status, headers, self.endpoint, repository, has_token=has_token)
 
         return refused
 

@@ -22,7 +22,7 @@ def translated(endpoint: str, repository: str) -> Iterator[None]:
     except errors.HfHubHTTPError as error:
         answer = error.response
         has_token = "authorization" in answer.request.headers
-        raise of_status(answer.status_code, answer.headers, host, repository, has_token=has_token) from error
+        raise of_status(answer.status_code, answer.headers, endpoint, repository, has_token=has_token) from error
     except errors.OfflineModeIsEnabled as error:
         raise refusal.no_answer(host, "HF_HUB_OFFLINE is set") from error
     except errors.HFValidationError as error:
@@ -35,9 +35,12 @@ def translated(endpoint: str, repository: str) -> Iterator[None]:
         raise DownloadError(f"{host} does not answer as a model hub does. Check HF_ENDPOINT.") from error
 
 
-def of_status(status: int, headers: Mapping[str, str], host: str, repository: str, *, has_token: bool) -> DownloadError:
+def of_status(
+    status: int, headers: Mapping[str, str], endpoint: str, repository: str, *, has_token: bool
+) -> DownloadError:
     """The error for an answer of the hub; `X-Error-Code` tells what the status alone does not."""
-    page = f"https://{host}/{repository}"
+    host = urlsplit(endpoint).hostname or endpoint
+    page = f"{endpoint}/{repository}"
     match status, headers.get("x-error-code", ""):
         case _, "GatedRepo":
             return _gated(page, repository, has_token)

@@ -5,6 +5,8 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -153,3 +155,30 @@ def test_offline_is_refused_and_what_is_here_is_not(command, tiny: HubDouble, mo
     assert "offline setting forbids" in refused.err
     assert command("models").code == 0
     assert tiny.requests == []
+
+
+GUARD = """
+import sys
+def refuse(event, arguments):
+    if event in ("socket.connect", "socket.getaddrinfo", "socket.gethostbyname", "socket.sendto", "socket.sendmsg"):
+        print("NETWORK", event, arguments, file=sys.stderr)
+sys.addaudithook(refuse)
+from edgellm.cli.main import main
+for command in sys.argv[1:]:
+    print(command, main(command.split()))
+"""
+
+
+def test_offline_touches_no_network_at_all(home: Path) -> None:
+    environment = {**os.environ, "EDGELLM_HOME": str(home), "HF_HOME": str(home / "hf"), "EDGELLM_OFFLINE": "1"}
+    commands = ["models --json", "pull default", "pull maker/Tiny-GGUF:Q4_0", "pull https://host.example/a.gguf"]
+    commands += ["verify", "prune --json", "run -m maker/Tiny-GGUF:Q4_0 hello"]
+    done = subprocess.run(
+        [sys.executable, "-c", GUARD, *commands], env=environment, capture_output=True, text=True, timeout=60
+    )
+    assert done.returncode == 0, done.stderr
+    assert "NETWORK" not in done.stderr
+    assert done.stderr.count("the offline setting forbids to fetch it") == 4
+    assert [line for line in done.stdout.splitlines() if line in {f"{c} 1" for c in commands}] == [
+        f"{c} 1" for c in commands if c.startswith(("pull", "run"))
+    ]
