@@ -12,7 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from edgellm import paths
-from edgellm.catalog import reference
+from edgellm.catalog import in_place, reference
 from edgellm.catalog.reference import NameReference
 from edgellm.errors import ConfigError, ModelNotFound
 from edgellm.telemetry import log
@@ -91,7 +91,13 @@ def reset(alias: str | None = None) -> tuple[str, ...]:
 
 def _kept(target: str, catalog: Catalog) -> str:
     """How `target` is written down: as itself, but a path absolute. Raises ModelNotFound if it is nothing."""
-    found = catalog.resolve(target)
+    try:
+        found = catalog.resolve(target)
+    except ModelNotFound:
+        model = in_place.named(target, in_place.on_this_machine())
+        if model is None:
+            raise
+        return model.name
     return str(found.absolute()) if isinstance(found, Path) else str(reference.parse(target))
 
 

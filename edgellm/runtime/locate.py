@@ -48,10 +48,13 @@ def locate(text: str, settings: Settings, progress: Progress | None = None) -> L
     if path is not None:
         return _runnable(Located(path=path.absolute(), name=path.stem if path.is_file() else path.name))
     catalog = catalogs.current()
+    meant = text
     try:
-        target = choose(catalog.candidates(text), catalog)
+        candidates = catalog.candidates(text)
+        meant = str(candidates[-1])
+        target = choose(candidates, catalog)
     except ModelNotFound as error:
-        return _runnable(_of_others(text, catalog, error))
+        return _runnable(_of_others(meant, catalog, error))
     return _runnable(here(target, catalog) or _fetched(target, catalog, settings, progress))
 
 
@@ -74,7 +77,8 @@ def here(target: Target, catalog: Catalog) -> Located | None:
     if isinstance(target, Entry):
         found = in_place.of_entry(target, in_place.on_this_machine())
     elif isinstance(target, HubReference):
-        found = in_place.of_repository(target, in_place.on_this_machine())
+        models = in_place.on_this_machine()  # Ollama's own names, owner/name:tag, look like repositories
+        found = in_place.of_repository(target, models) or in_place.named(str(target), models)
     return _as(target, found.path, in_place.quantization(found), catalog) if found is not None else None
 
 

@@ -13,7 +13,8 @@ from edgellm.errors import ConfigError, ModelNotFound
 
 @pytest.fixture(autouse=True)
 def home(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    monkeypatch.setenv("EDGELLM_HOME", str(tmp_path))
+    for variable in ("EDGELLM_HOME", "HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(tmp_path))
     monkeypatch.chdir(tmp_path)
     return tmp_path
 

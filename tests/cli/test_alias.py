@@ -5,7 +5,15 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
+
 from edgellm.catalog import aliases, catalog
+
+
+@pytest.fixture(autouse=True)
+def nobody_elses_models(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for variable in ("HOME", "USERPROFILE"):
+        monkeypatch.setenv(variable, str(home))
 
 
 def rows(command, *arguments: str) -> dict[str, dict[str, object]]:

@@ -124,6 +124,7 @@ class TestModelsOfOtherPrograms:
             found("qwen2.5:0.5b", "ollama", "blob1"),
             found("phi3:latest", "ollama", "blob2"),
             found("hf.co/a/b-GGUF:Q8_0", "ollama", "blob3"),
+            found("somebody/theirs:7b", "ollama", "blob4"),
             found("Qwen/Qwen3-4B-GGUF/Qwen3-4B-Q4_K_M.gguf", "lm-studio", "lm.gguf"),
         ]
 
@@ -134,6 +135,7 @@ class TestModelsOfOtherPrograms:
             ("Phi3", "blob2", "phi3:latest"),
             ("hf.co/a/b-GGUF:q8_0", "blob3", "a/b-GGUF:Q8_0"),
             ("a/b-gguf", "blob3", "a/b-gguf:Q8_0"),
+            ("somebody/theirs:7b", "blob4", "somebody/theirs:7b"),
             ("qwen/qwen3-4b-gguf/qwen3-4b-q4_k_m.gguf", "lm.gguf", "Qwen/Qwen3-4B-GGUF/Qwen3-4B-Q4_K_M.gguf"),
             ("hf.co/Qwen/Qwen3-4B-GGUF", "lm.gguf", "Qwen/Qwen3-4B-GGUF:Q4_K_M"),
             ("qwen3-4b", "lm.gguf", "qwen3-4b"),
@@ -146,6 +148,11 @@ class TestModelsOfOtherPrograms:
         found = locate(text, Settings())
         assert (found.path, found.name) == (tmp_path / file, name)
         assert downloads.fetched == []
+
+    def test_an_alias_may_stand_for_one(self, tmp_path: Path) -> None:
+        for target, file in (("qwen2.5:0.5b", "blob1"), ("PHI3", "blob2"), ("hf.co/a/b-GGUF:Q8_0", "blob3")):
+            aliases.move("default", target, catalog.current())
+            assert locate("default", Settings()).path == tmp_path / file
 
     def test_another_quantization_is_fetched(self, downloads: Downloads) -> None:
         assert locate("qwen3-4b:Q8_0", Settings()).name == "qwen3-4b:Q8_0"
