@@ -36,7 +36,8 @@ class Partial:
             while data := before.read(CHUNK):
                 self._digest.update(data)
                 self.size += len(data)
-                watch.arrived(self.size)
+                watch.say("reading what has come already")  # no bytes that arrive, which would look like speed
+        watch.arrived(self.size)
         if self._noted and self.size and not self.version:
             self.restart()  # nobody could tell whether what comes next belongs to it
         return self
