@@ -107,7 +107,7 @@ def _report(settings: Settings, model: Model, rival: Model | None, bench: Bench)
     from edgellm.machine.machine import detect
     from edgellm.runtime.threads import threads as threads_for
 
-    machine, facts = detect(), known_facts(settings.model)
+    machine, facts = detect(), known_facts(settings)
     on_gpu = bool(machine.gpus) and settings.gpu_layers != 0
     speed = None if on_gpu else bandwidth.measure(machine, measurements.kept())
     decode = tuple(bench.decode)

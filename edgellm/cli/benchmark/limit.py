@@ -3,12 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterable
-from pathlib import Path
 
 from msgspec.structs import replace
 
 from edgellm.catalog.model_facts import ModelFacts
 from edgellm.cli.benchmark.figures import Decode
+from edgellm.config import Settings
 from edgellm.errors import EdgeLLMError
 
 _KV_BYTES = {"f16": 2.0, "q8_0": 34 / 32}
@@ -30,15 +30,12 @@ def bytes_per_token(facts: ModelFacts, context: int, kv_type: str = "f16") -> fl
     return weights + facts.output_bytes + facts.other_bytes + kv * _KV_BYTES[kv_type] + state
 
 
-def known_facts(name: str) -> ModelFacts | None:
-    """What the file of a model on this machine tells; None if it cannot be found or read without loading it."""
-    from edgellm.catalog import catalog, metadata
-    from edgellm.catalog.entry import Entry
-    from edgellm.download.store import Store
+def known_facts(settings: Settings) -> ModelFacts | None:
+    """What the file of the model in use tells; None if it is not on this machine or cannot be read."""
+    from edgellm.catalog import metadata
+    from edgellm.runtime.locate import locate
 
     try:
-        found = catalog.resolve(name)
-        path = Store().path(found) if isinstance(found, Entry) else found
-        return metadata.facts(path) if isinstance(path, Path) else None
+        return metadata.facts(locate(settings.model, replace(settings, offline=True)).path)
     except EdgeLLMError:
         return None

@@ -10,6 +10,7 @@ from edgellm.catalog import metadata
 from edgellm.catalog.model_facts import LayerFacts, ModelFacts
 from edgellm.cli.benchmark.figures import Decode
 from edgellm.cli.benchmark.limit import bytes_per_token, known_facts, limited
+from edgellm.config import Settings
 from tests import tiny_model
 
 
@@ -54,8 +55,8 @@ def test_a_file_tells_and_what_is_not_here_does_not(tmp_path: Path, monkeypatch:
     monkeypatch.setenv("EDGELLM_HOME", str(tmp_path))
     file = tiny_model.build(tmp_path)
     facts = metadata.facts(file)
-    assert known_facts(str(file)) == facts
+    assert known_facts(Settings(model=str(file))) == facts
     # Everything but the table that is looked up by row is read for each token.
     assert bytes_per_token(facts, 0) == facts.weight_bytes - facts.input_bytes
-    assert known_facts("smollm2") is None
-    assert known_facts("no-such-model") is None
+    assert known_facts(Settings(model="smollm2")) is None
+    assert known_facts(Settings(model="no-such-model")) is None
