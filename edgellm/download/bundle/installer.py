@@ -266,7 +266,7 @@ def _environment(place: Path, bundle: Path, manifest: Mapping[str, Any]) -> Path
     words = ["install", "--no-index", "--find-links", str(bundle / WHEELS), "--no-cache-dir", "--quiet"]
     _run([str(python), f"{pip}/pip", *words, f"edgellm=={manifest['edgellm']}"], what, _pip_advice(compiled))
     test = "from edgellm.backends.llamacpp import library; library.build_id()"
-    _run([str(python), "-c", test], "trying llama.cpp", "llama.cpp does not run on this machine.")
+    _run([str(python), "-P", "-c", test], "trying llama.cpp", "llama.cpp does not run on this machine.")
     return python
 
 

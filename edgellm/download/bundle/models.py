@@ -33,8 +33,8 @@ def packed(names: tuple[str, ...], report: Report = silent, *, offline: bool = F
     for name in names:
         one = _packed(name, report, offline)
         known = found.setdefault(one.model.folder, one)
-        if known.model.reference != one.model.reference:
-            raise ConfigError(f"{known.model.reference} and {name} would be one in the bundle. Carry them in two.")
+        if known.sources != one.sources:
+            raise ConfigError(f"{known.model.use} and {name} would be one in the bundle. Carry them in two bundles.")
     return list(found.values())
 
 
