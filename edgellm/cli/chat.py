@@ -24,6 +24,7 @@ def chat(
     min_p: options.MinP = None,
     seed: options.Seed = None,
     draft: options.Draft = None,
+    no_speculation: options.NoSpeculation = False,
     context: options.Context = None,
     threads: options.Threads = None,
     gpu_layers: options.GpuLayers = None,
@@ -41,6 +42,7 @@ def chat(
         {
             "model": model,
             "draft": draft,
+            "speculation": "off" if no_speculation else None,
             "context": context,
             "threads": threads,
             "gpu_layers": gpu_layers,

@@ -5,6 +5,7 @@ from __future__ import annotations
 import sys
 
 from edgellm import messages
+from edgellm.cli import speculation_text
 from edgellm.cli.answer import Answer
 from edgellm.cli.lines import LineReader
 from edgellm.cli.prompt import Wishes
@@ -69,12 +70,19 @@ class LineChat:
                 self.system = rest or self.system
                 _note(f"Instructions: {self.system}" if self.system else "There are no instructions.")
             case "/stats":
-                _note(self._last.stats if self._last else "There is no answer yet.")
+                self._stats()
             case "/help":
                 _note(HELP)
             case _:
                 _note(f"There is no command {command}; /help lists them.")
         return True
+
+    def _stats(self) -> None:
+        if self._last is None:
+            _note("There is no answer yet.")
+            return
+        _note(self._last.stats)
+        _note(speculation_text.line(self._session.run(self._session.model.status()).speculation))
 
     def _turn(self, text: str) -> None:
         """One question and its answer. A turn that fails leaves no trace in the history."""

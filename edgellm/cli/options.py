@@ -22,6 +22,10 @@ Draft = Annotated[
         metavar="MODEL", help="A smaller model that guesses ahead; auto if not set, or none.", rich_help_panel=_MODEL
     ),
 ]
+NoSpeculation = Annotated[
+    bool,
+    typer.Option("--no-speculation", metavar="", help="Never guess ahead, even where it pays.", rich_help_panel=_MODEL),
+]
 Context = Annotated[
     int | None,
     typer.Option(

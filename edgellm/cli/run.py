@@ -33,6 +33,7 @@ def run(
     min_p: options.MinP = None,
     seed: options.Seed = None,
     draft: options.Draft = None,
+    no_speculation: options.NoSpeculation = False,
     context: options.Context = None,
     threads: options.Threads = None,
     gpu_layers: options.GpuLayers = None,
@@ -52,6 +53,7 @@ def run(
         {
             "model": model,
             "draft": draft,
+            "speculation": "off" if no_speculation else None,
             "context": context,
             "threads": threads,
             "gpu_layers": gpu_layers,
@@ -85,14 +87,16 @@ def _input(text: str, system: str | None, raw: bool) -> Input:
 def _answer(settings: Settings, wishes: Wishes, input: Input, stats: bool) -> int:
     import sys
 
-    from edgellm.cli import session
+    from edgellm.cli import session, speculation_text
     from edgellm.cli.answer import Answer
 
     answer = Answer()
     with session.Session(session.open_model(settings, settings.model)) as opened:
         opened.run(answer.stream(opened.model, wishes.request(input, opened.model.info)))
+        guessed = speculation_text.line(opened.run(opened.model.status()).speculation) if stats else ""
     if answer.note and wishes.max_tokens is None:
         print(answer.note, file=sys.stderr)
     if stats:
         print(answer.stats, file=sys.stderr)
+        print(guessed, file=sys.stderr)
     return 0

@@ -176,7 +176,7 @@ class LocalModel:
                 stop_tokens=ends.union(request.stop_token_ids),
                 logprobs=request.logprobs,
                 priority=request.priority,
-                speculation=request.speculation,
+                speculation=self._settings.speculation if request.speculation == "auto" else request.speculation,
                 deadline=None if request.deadline_s is None else begin + request.deadline_s,
             )
             for index in range(request.n)

@@ -49,6 +49,7 @@ class Options(Body):
     stream_options: StreamOptions | None = None
     ignore_eos: bool | None = None
     priority: Literal["interactive", "batch"] | None = None
+    speculation: Literal["auto", "off", "ngram", "draft"] | None = None
 
     @model_validator(mode="before")
     @classmethod
@@ -81,6 +82,7 @@ class Options(Body):
             "stop_token_ids": tuple(self.stop_token_ids or ()),
             "ignore_eos": bool(self.ignore_eos),
             "priority": self.priority or "interactive",
+            "speculation": self.speculation or "auto",
         }
 
     def sampling(self, recommended: SamplingParams) -> SamplingParams:

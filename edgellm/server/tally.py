@@ -46,7 +46,11 @@ class Tally:
             prompt_ms=sum(t.prompt_ms for t in each),
             predicted_n=sum(t.predicted_n for t in each),
             predicted_ms=max((t.predicted_ms for t in each), default=0.0),
+            draft_n=sum(t.draft_n for t in each),
+            draft_n_accepted=sum(t.draft_n_accepted for t in each),
         )
+        # As llama-server: nothing is said of drafts where there were none.
+        drafts = {"draft_n": total.draft_n, "draft_n_accepted": total.draft_n_accepted} if total.draft_n else {}
         return {
             "cache_n": total.cache_n,
             "prompt_n": total.prompt_n,
@@ -57,6 +61,7 @@ class Tally:
             "predicted_ms": total.predicted_ms,
             "predicted_per_token_ms": _inverse(total.predicted_per_second),
             "predicted_per_second": total.predicted_per_second,
+            **drafts,
         }
 
 

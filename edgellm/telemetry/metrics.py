@@ -116,6 +116,8 @@ class ModelMetrics:
         self.requests = counter("edgellm_requests_total", "Choices that ended, by outcome.", "outcome")
         self.prefilled = counter("edgellm_tokens_prefilled_total", "Prompt tokens computed.")
         self.reused = counter("edgellm_tokens_reused_total", "Prompt tokens taken from the prefix cache.")
+        self.drafted = counter("edgellm_tokens_drafted_total", "Tokens guessed ahead.")
+        self.accepted = counter("edgellm_tokens_drafted_accepted_total", "Tokens guessed ahead that were right.")
         self.generated = counter("edgellm_tokens_generated_total", "Tokens generated.")
         self.queue = histogram("edgellm_queue_seconds", "Time a request waited before its prompt was computed.")
         self.first_token = histogram("edgellm_time_to_first_token_seconds", "Time from arrival to the first token.")
@@ -127,6 +129,8 @@ class ModelMetrics:
         self.prefilled.add(timings.prompt_n)
         self.reused.add(timings.cache_n)
         self.generated.add(timings.predicted_n)
+        self.drafted.add(timings.draft_n)
+        self.accepted.add(timings.draft_n_accepted)
         self.queue.observe(timings.queue_ms / 1000.0)
         if timings.predicted_n > 0:
             self.first_token.observe((timings.queue_ms + timings.load_ms + timings.prompt_ms) / 1000.0)

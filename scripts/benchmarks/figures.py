@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import math
+import random
 import statistics
 from collections.abc import Iterable, Sequence as Seq
 from typing import NamedTuple
@@ -19,6 +20,16 @@ class Spread(NamedTuple):
 def spread(values: Seq[float]) -> Spread | None:
     """None for no values."""
     return Spread(statistics.median(values), min(values), max(values)) if values else None
+
+
+def bootstrap(values: Seq[float], part: float = 0.95, draws: int = 2000) -> Spread | None:
+    """The median, and between which ends it lies in `part` of samples drawn anew from the values; None for none."""
+    if not values:
+        return None
+    chance = random.Random(0)
+    medians = [statistics.median(chance.choices(values, k=len(values))) for _ in range(draws)]
+    rest = (1 - part) / 2
+    return Spread(statistics.median(values), quantile(medians, rest), quantile(medians, 1 - rest))
 
 
 def median(values: Iterable[float | None]) -> float | None:

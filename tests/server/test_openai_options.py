@@ -33,6 +33,16 @@ def test_defaults_are_our_own() -> None:
     assert (chat().max_tokens, chat().n, chat().logprobs, chat().priority) == (None, 1, None, "interactive")
 
 
+def test_who_guesses_ahead_can_be_named() -> None:
+    assert chat().speculation == "auto"
+    assert chat(speculation="off").speculation == "off"
+    assert (
+        TextBody.model_validate({"prompt": "x", "speculation": "ngram"}).requests(RECOMMENDED)[0].speculation == "ngram"
+    )
+    with pytest.raises(ValueError, match="speculation"):
+        chat(speculation="always")
+
+
 def test_what_is_not_named_is_as_the_model_recommends() -> None:
     assert chat(RECOMMENDED).sampling == RECOMMENDED
     assert chat(RECOMMENDED, top_p=None, top_k=3).sampling == SamplingParams(temperature=0.2, top_p=0.9, top_k=3)

@@ -35,6 +35,14 @@ def test_timings() -> None:
     assert timings["predicted_per_token_ms"] == pytest.approx(5)
 
 
+def test_drafts_are_named_as_llama_server_does_and_only_where_there_were_any() -> None:
+    tally = Tally(n=2)
+    tally.add(finish(0, Usage(), Timings(draft_n=5, draft_n_accepted=3)))
+    assert (tally.timings()["draft_n"], tally.timings()["draft_n_accepted"]) == (5, 3)
+    tally.add(finish(1, Usage(), Timings(draft_n=2, draft_n_accepted=2)))
+    assert (tally.timings()["draft_n"], tally.timings()["draft_n_accepted"]) == (7, 5)
+
+
 def test_nothing_measured_gives_zeros() -> None:
     tally = Tally(n=1)
     tally.add(finish(0, Usage()))

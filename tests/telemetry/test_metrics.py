@@ -101,13 +101,23 @@ def test_a_snapshot_stands_still_and_crosses_a_process_boundary() -> None:
 def test_an_ended_choice_is_counted() -> None:
     registry = Registry()
     timings = Timings(
-        cache_n=3, prompt_n=7, prompt_ms=200.0, predicted_n=5, predicted_ms=400.0, queue_ms=50.0, load_ms=1000.0
+        cache_n=3,
+        prompt_n=7,
+        prompt_ms=200.0,
+        predicted_n=5,
+        predicted_ms=400.0,
+        queue_ms=50.0,
+        load_ms=1000.0,
+        draft_n=4,
+        draft_n_accepted=3,
     )
     ModelMetrics(registry).ended("length", timings)
     assert _counters(registry) == {
         "edgellm_requests_total": {"length": 1.0},
         "edgellm_tokens_prefilled_total": {"": 7.0},
         "edgellm_tokens_reused_total": {"": 3.0},
+        "edgellm_tokens_drafted_total": {"": 4.0},
+        "edgellm_tokens_drafted_accepted_total": {"": 3.0},
         "edgellm_tokens_generated_total": {"": 5.0},
     }
     sums = _sums(registry)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence as Seq
 from itertools import accumulate
+from math import sqrt
 
 import msgspec
 
@@ -16,6 +17,7 @@ _TRUSTED = 10.0
 _OWN = 8.0
 """Counts in a request that weigh as much as all others' experience."""
 
+_NEIGHBOURS = 3
 _CAUTIOUS = 0.3
 
 
@@ -41,7 +43,9 @@ class Acceptance:
         assert not priors or len(priors) == len(groups)
         self.kinds = sum(groups)
         self.shared = Record.empty(self.kinds)
-        self._first = dict(zip(accumulate(groups, initial=0), priors or [_CAUTIOUS] * len(groups), strict=False))
+        starts = list(accumulate(groups, initial=0))
+        self._starts = [start for start, size in zip(starts, groups, strict=False) for _ in range(size)]
+        self._first = dict(zip(starts, priors or [_CAUTIOUS] * len(groups), strict=False))
         self._means: list[float] | None = None
 
     def adopt(self, known: Record) -> None:
@@ -62,11 +66,21 @@ class Acceptance:
         own.tries[kind] += 1
         self._means = None
 
-    def chance(self, kind: int, own: Record) -> float:
-        """That a guess of `kind` comes true in the request `own` is of."""
+    def estimate(self, kind: int, own: Record) -> tuple[float, float]:
+        """That a guess of `kind` comes true in the request `own` is of, and the counts this rests on.
+
+        What the request has seen of somewhat more doubtful kinds counts too: it can only be too cautious.
+        """
         if self._means is None:
             self._means = list(self._chained())
-        return (own.hits[kind] + _OWN * self._means[kind]) / (own.tries[kind] + _OWN)
+        first = max(self._starts[kind], kind - _NEIGHBOURS)
+        hits, tries = sum(own.hits[first : kind + 1]), sum(own.tries[first : kind + 1])
+        return (hits + _OWN * self._means[kind]) / (tries + _OWN), tries + _OWN
+
+    def chance(self, kind: int, own: Record) -> float:
+        """The same, a standard error to the safe side: requests differ, and few counts say little of this one."""
+        mean, counts = self.estimate(kind, own)
+        return mean - sqrt(mean * (1 - mean) / (counts + 1))
 
     def mean(self) -> float | None:
         """Of all guesses that were judged, the recent ones; None before there were any."""

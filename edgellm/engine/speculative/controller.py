@@ -15,6 +15,9 @@ from edgellm.engine.speculative.loss_account import LossAccount
 BEGIN, GO_ON = 1.05, 1.0
 """Speedups expected of a round: to begin with drafts, and to go on with them."""
 
+_PROMISING = 1.5
+"""Speedup from which more than a request's share may be staked on a round."""
+
 _ALTERNATIVES = 4
 """Sizes of a round that are tried against the loss accounts, best first."""
 
@@ -84,7 +87,7 @@ class Controller:
             if speedup[size] < bar:
                 reason = reason or "not worth it here"
                 break
-            if self._bearable(candidates, lengths, size):
+            if self._bearable(candidates, lengths, size, speedup[size] >= _PROMISING):
                 self._on.update(lengths)
                 return Decision(lengths, speedup[size], plain)
             reason = "enough was lost in this request"
@@ -105,13 +108,14 @@ class Controller:
             sizes.append(most)
         return sizes
 
-    def _bearable(self, candidates: Seq[Candidate], lengths: Mapping[int, int], size: int) -> bool:
+    def _bearable(self, candidates: Seq[Candidate], lengths: Mapping[int, int], size: int, promising: bool) -> bool:
         base = len(candidates)
         extra = self._times.at(base + size) - self._times.at(base)
         plain = self._times.at(base) + self._times.host * base
         for candidate in candidates:
             survival = candidate.survival[: lengths.get(candidate.id, 0)]
-            if not candidate.account.allows(expected_loss(survival, extra, plain), extra, candidate.whole):
+            expected = expected_loss(survival, extra, plain)
+            if not candidate.account.allows(expected, extra, candidate.whole, promising=promising):
                 return False
         return True
 

@@ -12,6 +12,15 @@ _WEIGHT = 0.3
 _LARGEST_INNOVATION = 0.25
 _HOST_WEIGHT = 0.05
 
+_CROWDED = 1.3
+"""Of what a single row has become dearer by, for each of several: those share weights, but not attention."""
+
+_LEAST = 0.8
+"""Of a plain step, for a step of any size."""
+
+_FASTEST = 0.8
+"""Of a plain step, as the most that it can have become cheaper by."""
+
 _KINK = 1.2
 """As much as fewer rows were seen to cost more than many, where another kernel takes over."""
 
@@ -21,10 +30,14 @@ class StepTimes:
 
     Between measured points the straight line stands in, and beyond the last its own cost a row; a curve has steps where
     kernels change, so those who choose a number of rows choose among `points`. Nothing is known until `adopt`.
+
+    Plain steps tell how things stand since the points were measured: `drift` is what a row has become dearer by (with
+    context, mostly, for every row attends to all of it), below 0 if cheaper.
     """
 
     def __init__(self) -> None:
         self.host = 0.0
+        self.drift = 0.0
         self.draft: float | None = None
         """Of one token of the draft model, where there is one and it was timed."""
         self._times: dict[int, float] = {}
@@ -42,22 +55,51 @@ class StepTimes:
         return self._points
 
     def adopt(self, milliseconds: Mapping[int, float]) -> None:
-        """Take measured points over; what was known at others stays.
+        """Take measured points over. Those known before stay where fewer were measured this time.
 
         A point dearer than one of more rows, by more than kernels explain, was disturbed when it was measured.
         """
-        self._times.update((rows, ms) for rows, ms in milliseconds.items() if rows >= 1 and ms > 0)
-        self._points = sorted(self._times)
+        times = {rows: ms for rows, ms in milliseconds.items() if rows >= 1 and ms > 0}
+        if len(times) < len(self._times):
+            times = self._times | times
         least = inf
-        for rows in reversed(self._points):
-            self._times[rows] = min(self._times[rows], _KINK * least)
-            least = min(least, self._times[rows])
+        for rows in sorted(times, reverse=True):
+            times[rows] = min(times[rows], _KINK * least)
+            least = min(least, times[rows])
+        self._times, self._points = times, sorted(times)
+        self.drift = 0.0
 
     def known(self) -> dict[int, float]:
-        return {rows: self._times[rows] for rows in self._points}
+        """Milliseconds by rows as things stand."""
+        return {rows: self.at(rows) for rows in self._points}
 
     def at(self, rows: int) -> float:
         """Milliseconds of a decode of `rows` rows; needs at least one point."""
+        measured, plain = self._measured(rows), self._times[self._points[0]]
+        if self.drift <= 0:
+            return measured * (1 + self.drift / plain)
+        return measured + self.drift * _crowd(rows)
+
+    def observe(self, rows: int, milliseconds: float, *, plain: bool) -> None:
+        """A decode of `rows` rows took so long; `plain` if none of them was a draft.
+
+        Plain steps move the whole curve, others their own point. The first decode after another number of rows is left
+        out: the library builds its graph anew.
+        """
+        first, self._last_rows = rows != self._last_rows, rows
+        if first or not self._points or milliseconds <= 0:
+            return
+        before = self.at(rows)
+        change = before * _WEIGHT * max(-_LARGEST_INNOVATION, min(_LARGEST_INNOVATION, milliseconds / before - 1.0))
+        if not plain or (rows > 1 and rows not in self._times):
+            self._times[rows] = max(self._measured(rows) + change, _LEAST * self._times[self._points[0]])
+            self._points = sorted(self._times)
+            return
+        quickest = self._times[self._points[0]]
+        slope = self._measured(rows) / quickest if self.drift < 0 else _crowd(rows)
+        self.drift = max(self.drift + change / slope, -_FASTEST * quickest)
+
+    def _measured(self, rows: int) -> float:
         found = self._times.get(rows)
         if found is not None:
             return found
@@ -71,28 +113,6 @@ class StepTimes:
         share = (rows - below) / (above - below)
         return self._times[below] + share * (self._times[above] - self._times[below])
 
-    def observe(self, rows: int, milliseconds: float, *, plain: bool) -> None:
-        """A decode of `rows` rows took so long; `plain` if none of them was a draft.
-
-        Plain steps tell how the machine and the context stand, so they move the whole curve; others their own point.
-        The first decode after another number of rows is left out: the library builds its graph anew.
-        """
-        first, self._last_rows = rows != self._last_rows, rows
-        if first or not self._points or milliseconds <= 0:
-            return
-        before = self.at(rows)
-        innovation = max(-_LARGEST_INNOVATION, min(_LARGEST_INNOVATION, milliseconds / before - 1.0))
-        factor = 1.0 + _WEIGHT * innovation
-        if plain:
-            self._times = {point: ms * factor for point, ms in self._times.items()}
-        if rows not in self._times:
-            self._times[rows] = before
-            self._points = sorted(self._times)
-            factor = 1.0 + _WEIGHT * innovation
-        elif plain:
-            return
-        self._times[rows] = before * factor
-
     def observe_host(self, milliseconds: float, tokens: int) -> None:
         """A step's work outside the backend took so long for the `tokens` that came out of it."""
         if tokens > 0:
@@ -103,3 +123,7 @@ class StepTimes:
         if tokens > 0:
             each = milliseconds / tokens
             self.draft = each if self.draft is None else self.draft + _WEIGHT * (each - self.draft)
+
+
+def _crowd(rows: int) -> float:
+    return 1.0 if rows == 1 else _CROWDED * rows

@@ -63,7 +63,7 @@ class SuffixIndex:
     def rival(self, place: int) -> bool:
         """Whether what stood before `place` was last followed by another token than stands there."""
         before, middle = place - 1, 1
-        if before < ORDERS[middle]:
+        if before < ORDERS[middle] - 1:
             return False
         head = self._heads[middle].get(self._hashes[middle][before], before)
         if head + 1 >= self.size or head == before:

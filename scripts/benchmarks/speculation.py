@@ -1,0 +1,293 @@
+"""Speculation on against off, case by case in turn on one engine, and llama-server's own kinds of it beside."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import sys
+import time
+from collections.abc import Iterable, Sequence as Seq
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
+
+from scripts.benchmarks.client import ask as ask_server
+from scripts.benchmarks.figures import Spread, bootstrap, median, ratios
+from scripts.benchmarks.prompts import Case
+from scripts.benchmarks.servers import Setup, started
+from scripts.benchmarks.serving import in_turn
+from scripts.benchmarks.table import NOTHING, Row, quantity
+
+MARKS = {"long edit": 2.0, "json copy": 2.0, "short edit": 1.3}
+"""Speedups promised by kind of text; the rest must lose nothing to speak of."""
+
+_OTHERS = 0.99
+_MOST_LOST = 0.01
+_CALIBRATION_S = 60.0
+SPEAKING = {"plain": (), "ngram-mod": ("--spec-type", "ngram-mod")}
+"""llama-server's arguments for each kind of speculation that needs no second model."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Plan:
+    """How much is asked: `kinds` of text, at most `cases` of each, answers of at most `tokens`."""
+
+    rounds: int
+    kinds: tuple[str, ...]
+    concurrency: tuple[int, ...]
+    tokens: int
+    cases: int
+
+    def chosen(self) -> list[Case]:
+        found: list[Case] = []
+        for kind in dict.fromkeys(case.kind for case in every_case()):
+            if not self.kinds or kind in self.kinds:
+                found += [case for case in every_case() if case.kind == kind][: self.cases]
+        return [replace(case, max_tokens=min(case.max_tokens, self.tokens)) for case in found]
+
+
+@dataclass(frozen=True, slots=True)
+class Asked:
+    """One answer by `how` it was made ("off", "auto"), in the engine's own milliseconds."""
+
+    case: str
+    kind: str
+    how: str
+    round: int
+    tokens: int
+    prompt_ms: float
+    decode_ms: float
+    drafted: int
+    accepted: int
+    saved_ms: float
+    risked_ms: float
+    text: str
+
+    @property
+    def tps(self) -> float | None:
+        return 1000 * (self.tokens - 1) / self.decode_ms if self.decode_ms > 0 and self.tokens > 1 else None
+
+    @property
+    def lost(self) -> float:
+        """The worst standing of the loss account, as part of the whole request's time."""
+        return self.risked_ms / (self.prompt_ms + self.decode_ms) if self.decode_ms else 0.0
+
+
+def every_case() -> list[Case]:
+    lines = Path(__file__).with_name("speculation_cases.jsonl").read_text(encoding="utf-8").splitlines()
+    return [Case(**json.loads(line)) for line in lines]
+
+
+def measure(setup: Setup, plan: Plan, draft: Path | None) -> tuple[list[Row], dict[str, Any]]:
+    """Rows for the table, and everything measured. Raises Refused and DidNotStart."""
+    answers, loads, status = asyncio.run(_ours(setup, plan, draft))
+    theirs = {name: _theirs(setup, extra, plan) for name, extra in _rivals(setup, draft).items()}
+    raw = {
+        "plan": asdict(plan),
+        "status": status,
+        "answers": [asdict(answer) for answer in answers],
+        "together": loads,
+        "llama-server": theirs,
+    }
+    return [*kind_rows(answers, theirs), *load_rows(loads)], raw
+
+
+# -- asking us --------------------------------------------------------------------------------------------------
+
+
+async def _ours(setup: Setup, plan: Plan, draft: Path | None) -> tuple[list[Asked], list[dict[str, Any]], Any]:
+    from edgellm.config import Settings
+    from edgellm.runtime import assemble
+
+    settings = Settings(context=setup.context, threads=setup.threads, parallel=setup.parallel, speculation="auto")
+    path, chosen = str(setup.model), settings.model_settings()
+    import msgspec
+
+    model = assemble.local_model(
+        path, setup.model.stem, msgspec.to_builtins(chosen), None, str(draft) if draft else None
+    )
+    answers: list[Asked] = []
+    loads: list[dict[str, Any]] = []
+    await model.start()
+    try:
+        await _calibrated(model)
+        for number in range(plan.rounds):
+            for turn, case in enumerate(plan.chosen() if 1 in plan.concurrency else (), start=number):
+                for how in in_turn(("off", "auto"), turn):
+                    answers.append(await _one(model, case, how, number))
+                _tell(number, answers[-2:])
+            for level in plan.concurrency:
+                if level > 1:
+                    for how in in_turn(("off", "auto"), number + level):
+                        loads.append(await _together(model, plan.chosen(), level, how, number))
+                        print(f"round {number + 1}: {loads[-1]}", file=sys.stderr, flush=True)
+        status = msgspec.to_builtins((await model.status()).speculation, str_keys=True)
+    finally:
+        await model.aclose()
+    return answers, loads, status
+
+
+async def _calibrated(model: Any) -> None:
+    deadline = time.monotonic() + _CALIBRATION_S
+    quiet = 0
+    while quiet < 3 and time.monotonic() < deadline:
+        before = (await model.status()).speculation
+        await asyncio.sleep(1.5)
+        quiet = quiet + 1 if (await model.status()).speculation == before and before.state == "on" else 0
+    costs = (await model.status()).speculation.step_ms
+    words = ", ".join(f"{rows}: {ms:.0f}" for rows, ms in costs.items())
+    print(f"milliseconds of a step by rows: {words}", file=sys.stderr, flush=True)
+
+
+async def _one(model: Any, case: Case, how: str, number: int) -> Asked:
+    from edgellm.events import Failed, Finished, Text
+    from edgellm.request import GREEDY, ask
+
+    text, timings = "", None
+    async for event in model.stream(ask(case.text, sampling=GREEDY, max_tokens=case.max_tokens, speculation=how)):
+        match event:
+            case Text(text=piece):
+                text += piece
+            case Finished():
+                timings = event.timings
+            case Failed():
+                raise RuntimeError(f"{case.id}: {event.message}")
+    assert timings is not None
+    return Asked(
+        case.id, case.kind, how, number, timings.predicted_n, timings.prompt_ms, timings.predicted_ms,
+        timings.draft_n, timings.draft_n_accepted, timings.draft_saved_ms, timings.draft_risked_ms, text,
+    )  # fmt: skip
+
+
+async def _together(model: Any, cases: Seq[Case], level: int, how: str, number: int) -> dict[str, Any]:
+    """Every case, `level` at a time, those of each kind spread out; tokens a second of all together."""
+    by_kind: dict[str, list[Case]] = {}
+    for case in cases:
+        by_kind.setdefault(case.kind, []).append(case)
+    mixed = [case for place in range(len(cases)) for several in by_kind.values() for case in several[place : place + 1]]
+    gate = asyncio.Semaphore(level)
+
+    async def one(case: Case) -> Asked:
+        async with gate:
+            return await _one(model, case, how, number)
+
+    begin = time.perf_counter()
+    answers = await asyncio.gather(*map(one, mixed))
+    wall_s = time.perf_counter() - begin
+    tokens = sum(answer.tokens for answer in answers)
+    lost = max((answer.lost for answer in answers), default=0.0)
+    drafted, accepted = sum(a.drafted for a in answers), sum(a.accepted for a in answers)
+    return {
+        "round": number, "at_once": level, "how": how, "tokens": tokens, "wall_s": wall_s, "tps": tokens / wall_s,
+        "lost": lost, "drafted": drafted, "accepted": accepted,
+    }  # fmt: skip
+
+
+def _tell(number: int, answers: Seq[Asked]) -> None:
+    by = {answer.how: answer for answer in answers}
+    off, on = by["off"], by["auto"]
+    if off.tps and on.tps:
+        same = "same text" if off.text == on.text else "other text"
+        print(
+            f"round {number + 1}: {on.case}: {off.tps:.1f} -> {on.tps:.1f} tok/s, {on.tps / off.tps:.2f}x, "
+            f"{on.accepted} of {on.drafted} drafted, saved {on.saved_ms:.0f} ms, lost {100 * on.lost:.2f} %, {same}",
+            file=sys.stderr,
+            flush=True,
+        )
+
+
+# -- asking llama-server ----------------------------------------------------------------------------------------
+
+
+def _rivals(setup: Setup, draft: Path | None) -> dict[str, tuple[str, ...]]:
+    if not setup.llama_server:
+        return {}
+    more = {"draft-simple": ("--spec-type", "draft-simple", "-md", str(draft))} if draft else {}
+    return {**SPEAKING, **more}
+
+
+def _theirs(setup: Setup, extra: tuple[str, ...], plan: Plan) -> list[dict[str, Any]]:
+    """Tokens a second of each case in each round, as seen from outside."""
+    found: list[dict[str, Any]] = []
+    with started(replace(setup, extra=(*setup.extra, *extra)), "llama-server") as server:
+        server.wait_until_ready()
+        for number in range(plan.rounds):
+            for case in plan.chosen():
+                answer = ask_server(server.port, case)
+                found.append({"case": case.id, "kind": case.kind, "round": number, "tps": answer.decode_tps})
+    return found
+
+
+# -- telling ----------------------------------------------------------------------------------------------------
+
+
+def kind_rows(answers: Seq[Asked], theirs: dict[str, list[dict[str, Any]]]) -> list[Row]:
+    """For each kind of text: on against off, what the loss accounts say, and what llama-server reached."""
+    rows: list[Row] = []
+    for kind in dict.fromkeys(answer.kind for answer in answers):
+        on, off = ([a for a in answers if a.kind == kind and a.how == how] for how in ("auto", "off"))
+        speedups = paired(on, off)
+        middle, mark = bootstrap(speedups), MARKS.get(kind, _OTHERS)
+        rows.append(
+            Row(
+                name=f"{kind}: on against off",
+                ours=quantity(median(a.tps for a in on), "tok/s"),
+                theirs=quantity(median(a.tps for a in off), "tok/s"),
+                ratio=middle,
+                target=f">= {mark:.2f}x",
+                met=middle.median >= mark if middle else None,
+            )
+        )
+        rows.append(account_row(kind, on))
+        rows += [_rival_row(kind, name, on, found) for name, found in theirs.items()]
+    return rows
+
+
+def paired(on: Iterable[Asked], off: Iterable[Asked]) -> list[float]:
+    """Speedups of the same case in the same round."""
+    plain = {(answer.case, answer.round): answer.tps for answer in off}
+    return ratios((answer.tps, plain.get((answer.case, answer.round))) for answer in on)
+
+
+def account_row(kind: str, on: Seq[Asked]) -> Row:
+    drafted, accepted = sum(a.drafted for a in on), sum(a.accepted for a in on)
+    worst = max((a.lost for a in on), default=0.0)
+    return Row(
+        name=f"{kind}: loss account at its worst, of {accepted:,} accepted and {drafted:,} drafted",
+        ours=f"{100 * worst:.2f} %",
+        target=f"<= {100 * _MOST_LOST:.0f} %",
+        met=worst <= _MOST_LOST,
+    )
+
+
+def _rival_row(kind: str, name: str, on: Seq[Asked], found: Seq[dict[str, Any]]) -> Row:
+    mine = {(answer.case, answer.round): answer.tps for answer in on}
+    rival = [each for each in found if each["kind"] == kind]
+    return Row(
+        name=f"{kind}: against llama-server, {name}",
+        ours=quantity(median(mine.values()), "tok/s"),
+        theirs=quantity(median(each["tps"] for each in rival), "tok/s"),
+        ratio=bootstrap(ratios((mine.get((each["case"], each["round"])), each["tps"]) for each in rival)),
+        target=NOTHING,
+    )
+
+
+def load_rows(loads: Seq[dict[str, Any]]) -> list[Row]:
+    rows = []
+    for level in sorted({load["at_once"] for load in loads}):
+        tps: dict[str, dict[int, float]] = {"off": {}, "auto": {}}
+        for load in loads:
+            if load["at_once"] == level:
+                tps[load["how"]][load["round"]] = load["tps"]
+        middle: Spread | None = bootstrap(ratios((tps["auto"].get(n), off) for n, off in tps["off"].items()))
+        rows.append(
+            Row(
+                name=f"{level} at once: all together, on against off",
+                ours=quantity(median(tps["auto"].values()), "tok/s"),
+                theirs=quantity(median(tps["off"].values()), "tok/s"),
+                ratio=middle,
+                target=">= 0.99x",
+                met=middle.median >= 0.99 if middle else None,
+            )
+        )
+    return rows

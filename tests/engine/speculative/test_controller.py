@@ -1,0 +1,125 @@
+"""The controller against curves and chances: the best size, none where nothing pays, and nobody pays for others."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, settings, strategies as st
+
+from edgellm.engine.speculative.controller import Candidate, Controller, expected_loss
+from edgellm.engine.speculative.costs import StepTimes
+from edgellm.engine.speculative.loss_account import LossAccount
+from tests.doubles.timed_engine import CURVES, jagged
+
+POINTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
+LONG = 1e6
+
+
+def controller(name: str) -> Controller:
+    times = StepTimes()
+    times.adopt({rows: CURVES[name](rows) for rows in POINTS})
+    return Controller(times)
+
+
+def candidate(alpha: float, length: int = 63, id: int = 1, whole: float = LONG) -> Candidate:
+    return Candidate.of(id, LossAccount(0.0), whole, [alpha] * length)
+
+
+def drafted(name: str, *candidates: Candidate, rows: int = 63) -> dict[int, int]:
+    return dict(controller(name).decide(candidates, rows).lengths)
+
+
+def test_the_boundary_of_a_kernel_is_the_best_size() -> None:
+    assert drafted("jagged", candidate(0.93)) == {1: 15}
+    assert drafted("jagged", candidate(0.995)) == {1: 63}
+    assert drafted("step", candidate(0.8)) == {1: 7}
+
+
+def test_nothing_is_drafted_where_nothing_pays() -> None:
+    assert drafted("jagged", candidate(0.6)) == {}
+    assert drafted("linear", candidate(0.99)) == {}
+    assert drafted("flat", candidate(0.02)) == {}
+    assert controller("jagged").decide([candidate(0.6)], 63).reason == "not worth it here"
+
+
+def test_where_rows_are_free_even_doubtful_guesses_are_tried() -> None:
+    assert drafted("flat", candidate(0.3))[1] >= 7
+
+
+def test_beginning_takes_more_than_going_on() -> None:
+    made = controller("jagged")
+    weak = [0.79] * 63
+    assert 1.0 < made.speedup(1, 1, 0.79) < 1.05
+    assert not made.decide([Candidate.of(1, LossAccount(0.0), LONG, weak)], 63).drafted
+    assert made.decide([candidate(0.97)], 63).drafted
+    assert made.decide([Candidate.of(1, LossAccount(0.0), LONG, weak)], 63).drafted
+    made.forget(1)
+    assert not made.decide([Candidate.of(1, LossAccount(0.0), LONG, weak)], 63).drafted
+
+
+def test_a_short_request_stakes_less() -> None:
+    assert drafted("jagged", candidate(0.95, whole=1_000)) == {}
+    assert drafted("jagged", candidate(0.95, whole=20_000)) == {1: 15}
+
+
+def test_what_gains_little_may_not_stake_more_than_the_share() -> None:
+    assert drafted("jagged", candidate(0.92, whole=20_000)) == {1: 3}
+    assert drafted("jagged", candidate(0.92, whole=40_000)) == {1: 15}
+
+
+def test_rows_go_to_the_likeliest_over_all_sequences() -> None:
+    lengths = drafted("flat", candidate(0.9, id=1), candidate(0.5, id=2), rows=14)
+    assert lengths[1] > lengths[2] > 0
+    assert sum(lengths.values()) == 14
+    assert lengths[1] >= 10
+
+
+def test_free_rows_up_to_the_boundary_are_filled() -> None:
+    """Eight sequences cost what sixteen rows do, so eight guesses are free."""
+    several = [candidate(0.6, id=id) for id in range(8)]
+    lengths = drafted("jagged", *several)
+    assert sum(lengths.values()) == 8 and set(lengths.values()) == {1}
+
+
+def test_nobody_is_slowed_down_for_another() -> None:
+    still = Candidate(2, LossAccount(0.0), 3_000.0)
+    assert drafted("jagged", candidate(0.99, id=1)) != {}
+    assert drafted("jagged", candidate(0.99, id=1), still) == {}
+
+
+@given(
+    st.sampled_from(sorted(CURVES)),
+    st.lists(st.tuples(st.floats(0.01, 0.999), st.integers(0, 63), st.floats(0, 1e6)), min_size=1, max_size=16),
+    st.integers(0, 63),
+)
+@settings(deadline=None)
+def test_every_decision_keeps_to_rows_accounts_and_gain(
+    name: str, asked: list[tuple[float, int, float]], rows: int
+) -> None:
+    several = [candidate(alpha, length, id, whole) for id, (alpha, length, whole) in enumerate(asked)]
+    made = controller(name)
+    decision = made.decide(several, min(rows, 64 - len(several)))
+    assert decision.drafted <= rows
+    if not decision.drafted:
+        assert decision.speedup == 1.0
+        return
+    assert decision.speedup >= 1.0
+    extra = CURVES[name](len(several) + decision.drafted) - CURVES[name](len(several))
+    for each in several:
+        length = decision.lengths.get(each.id, 0)
+        assert length <= len(each.survival)
+        assert each.account.balance + extra <= 0.03 * each.whole + 0.5
+
+
+@given(st.lists(st.floats(0, 1), max_size=20), st.floats(0, 500), st.floats(1, 100))
+def test_the_expected_loss_lies_between_none_and_the_worst(chances: list[float], extra: float, plain: float) -> None:
+    survival = Candidate.of(1, LossAccount(0.0), LONG, chances).survival
+    assert -1e-9 <= expected_loss(survival, extra, plain) <= extra + 1e-9
+
+
+def test_the_expected_loss_by_hand() -> None:
+    # Nothing comes true with 1/2: 100 lost. One token with 1/4: 60. Two with 1/4: 20.
+    assert expected_loss([0.5, 0.25], 100, 40) == pytest.approx(0.5 * 100 + 0.25 * 60 + 0.25 * 20)
+
+
+def test_the_curve_is_the_measured_one() -> None:
+    assert (jagged(8), jagged(16), jagged(64)) == (298, 300, 888)

@@ -1,0 +1,96 @@
+"""Step times: measured points kept jagged, honest in between, and kept true by what follows."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given, strategies as st
+
+from edgellm.engine.speculative.costs import StepTimes
+
+
+def times(**points: float) -> StepTimes:
+    made = StepTimes()
+    made.adopt({int(name[1:]): ms for name, ms in points.items()})
+    return made
+
+
+def test_nothing_is_known_before_a_plain_step_and_one_of_several_rows() -> None:
+    assert not StepTimes().ready
+    assert not times(n1=40).ready
+    assert not times(n2=40, n4=50).ready
+    assert times(n1=40, n16=300).ready
+
+
+def test_measured_points_stay_jagged_and_lines_join_them() -> None:
+    curve = times(n1=40, n8=300, n12=298, n16=300)
+    assert [curve.at(rows) for rows in (1, 8, 12, 16)] == [40, 300, 298, 300]
+    assert curve.at(10) == pytest.approx(299)
+    assert curve.at(32) == pytest.approx(600)
+    assert curve.points == [1, 8, 12, 16]
+
+
+def test_a_point_far_above_one_of_more_rows_was_disturbed() -> None:
+    assert times(n1=40, n2=900, n16=300).at(2) == pytest.approx(360)
+
+
+def test_plain_steps_move_the_whole_curve_and_others_their_own_point() -> None:
+    curve = times(n1=40, n16=300)
+    for _ in range(60):
+        curve.observe(1, 45, plain=True)
+    assert curve.at(1) == pytest.approx(45, rel=0.01)
+    assert curve.at(16) == pytest.approx(300 + 16 * 5 * 1.3, rel=0.01)
+    for _ in range(60):
+        curve.observe(16, 380, plain=False)
+    assert curve.at(16) == pytest.approx(380, rel=0.01)
+    assert curve.at(1) == pytest.approx(45, rel=0.01)
+
+
+def test_a_machine_that_speeds_up_does_so_for_all_sizes() -> None:
+    curve = times(n1=40, n16=300)
+    for _ in range(60):
+        curve.observe(1, 20, plain=True)
+    assert curve.at(1) == pytest.approx(20, rel=0.01)
+    assert curve.at(16) == pytest.approx(150, rel=0.01)
+
+
+def test_plain_steps_of_several_sequences_tell_the_drift_too() -> None:
+    curve = times(n1=40, n4=100, n16=300)
+    for _ in range(60):
+        curve.observe(4, 126, plain=True)
+    assert curve.at(4) == pytest.approx(126, rel=0.01)
+    assert curve.at(1) == pytest.approx(45, rel=0.01)
+
+
+@given(st.lists(st.tuples(st.integers(1, 64), st.floats(0.01, 1e5), st.booleans()), max_size=80))
+def test_whatever_is_observed_times_stay_above_nought(observed: list[tuple[int, float, bool]]) -> None:
+    curve = times(n1=40, n4=100, n16=300)
+    for rows, ms, plain in observed:
+        curve.observe(rows, ms, plain=plain)
+        curve.observe(rows, ms, plain=plain)
+        assert all(curve.at(each) > 0 for each in range(1, 65))
+
+
+def test_the_first_step_of_another_size_is_left_out() -> None:
+    curve = times(n1=40, n16=300)
+    curve.observe(16, 400, plain=False)
+    assert curve.at(16) == 300
+    curve.observe(16, 400, plain=False)
+    assert 300 < curve.at(16) < 400
+
+
+@given(st.lists(st.floats(0.001, 1e6), min_size=2, max_size=30))
+def test_no_single_step_moves_anything_by_more_than_a_thirteenth(observed: list[float]) -> None:
+    curve = times(n1=40, n16=300)
+    for ms in observed:
+        before = curve.at(1)
+        curve.observe(1, ms, plain=True)
+        assert before * (1 - 0.0751) <= curve.at(1) <= before * (1 + 0.0751)
+
+
+def test_sizes_seen_at_work_become_points() -> None:
+    curve = times(n1=40, n16=300)
+    for _ in range(40):
+        curve.observe(5, 120, plain=False)
+    assert 5 in curve.points
+    assert curve.at(5) == pytest.approx(120, rel=0.02)
+    assert curve.known().keys() == {1, 5, 16}
