@@ -44,10 +44,14 @@ class Kind(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Rival(msgspec.Struct, frozen=True):
-    """The same requests on another server; `ratio` is ours over theirs, the median over pairs."""
+    """The same requests on another server, both sides timed by when their text arrived; medians over pairs.
+
+    `ratio` is ours over theirs.
+    """
 
     kind: str
     runs: int
+    here_per_s: float
     tokens_per_s: float
     first_ms: float
     ratio: float

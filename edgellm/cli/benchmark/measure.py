@@ -174,6 +174,7 @@ def _rival(kind: str, pairs: list[tuple[Run, Run]]) -> Rival:
     return Rival(
         kind,
         len(pairs),
+        median(ours.seen_per_s for ours, _ in pairs),
         median(other.seen_per_s for _, other in pairs),
         median(other.first_ms for _, other in pairs),
         median(_ratio(ours.seen_per_s, other.seen_per_s) for ours, other in pairs),

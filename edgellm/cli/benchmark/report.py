@@ -32,7 +32,7 @@ def _heading(report: Report) -> list[str]:
 def _prefill(report: Report, blocks: bool) -> list[str]:
     most = max((each.tokens_per_s for each in report.prefill), default=0.0)
     rows = [
-        (f"{each.tokens:,}", f"{each.tokens_per_s:.1f}", bar(each.tokens_per_s, most, _BAR, blocks=blocks))
+        (f"{each.tokens:,}", figure(each.tokens_per_s), bar(each.tokens_per_s, most, _BAR, blocks=blocks))
         for each in report.prefill
     ]
     return table(("prompt tokens", "read, tok/s", ""), rows, left=0) if rows else []
@@ -44,9 +44,9 @@ def _decode(report: Report, blocks: bool) -> list[str]:
     rows = []
     for each in report.decode:
         limit = each.limit_per_s
-        of_limit = f"{each.tokens_per_s / limit:.0%} of {limit:.1f}" if limit else "-"
+        of_limit = f"{each.tokens_per_s / limit:.0%} of {figure(limit)}" if limit else "-"
         drawn = bar(each.tokens_per_s, limit or most, _BAR, blocks=blocks)
-        rows.append((f"{each.context:,}", f"{each.tokens_per_s:.1f}", of_limit, drawn))
+        rows.append((f"{each.context:,}", figure(each.tokens_per_s), of_limit, drawn))
     return table(("after tokens", "written, tok/s", "of memory's limit", ""), rows, left=0) if rows else []
 
 
@@ -58,18 +58,18 @@ def _steps(report: Report, blocks: bool) -> list[str]:
     most = max(ms / rows for rows, ms in costs)
     lines = table(
         ("rows in a step", "ms", "ms a row", ""),
-        [(str(rows), f"{ms:.1f}", f"{ms / rows:.1f}", bar(ms / rows, most, _BAR, blocks=blocks)) for rows, ms in costs],
+        [(str(rows), figure(ms), figure(ms / rows), bar(ms / rows, most, _BAR, blocks=blocks)) for rows, ms in costs],
         left=0,
     )
-    return [*lines, f"A token of the draft model takes {report.draft_ms:.1f} ms."] if report.draft_ms else lines
+    return [*lines, f"A token of the draft model takes {figure(report.draft_ms)} ms."] if report.draft_ms else lines
 
 
 def _kinds(report: Report) -> list[str]:
     rows = [
         (
             each.kind,
-            f"{each.plain_per_s:.1f}",
-            f"{each.tokens_per_s:.1f}",
+            figure(each.plain_per_s),
+            figure(each.tokens_per_s),
             f"{each.speedup:.2f}x",
             str(each.drafted),
             "-" if each.acceptance is None else f"{each.acceptance:.0%}",
@@ -91,13 +91,18 @@ def _rivals(report: Report) -> list[str]:
     rows = [
         (
             each.kind,
-            f"{ours[each.kind].tokens_per_s:.1f}",
-            f"{each.tokens_per_s:.1f}",
+            figure(each.here_per_s),
+            figure(each.tokens_per_s),
             f"{each.ratio:.2f}x",
-            f"{ours[each.kind].first_ms:,.0f}",
-            f"{each.first_ms:,.0f}",
+            figure(ours[each.kind].first_ms),
+            figure(each.first_ms),
         )
         for each in report.rivals
     ]
     head = ("kind of answer", "here", "there", "speedup", "first text, ms", "there, ms")
     return [f"Against {report.rival_model} at {report.url}", *table(head, rows)] if rows else []
+
+
+def figure(value: float) -> str:
+    """Three digits or more: 0.18, 2.34, 23.4, 234, 2,340."""
+    return f"{value:,.{2 if abs(value) < 9.995 else 1 if abs(value) < 99.95 else 0}f}"

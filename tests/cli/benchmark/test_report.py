@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from edgellm.cli.benchmark.figures import Decode, Kind, Prefill, Report, Rival
-from edgellm.cli.benchmark.report import text
+from edgellm.cli.benchmark.report import figure, text
 
 EMPTY = Report(edgellm="1.0", model="m", quantization="", backend="", processor="a processor", threads=1)
 
@@ -40,7 +40,7 @@ def full(scale: float) -> Report:
         ),
         url="http://localhost:8080/v1",
         rival_model="other",
-        rivals=(Rival("edit", 2, scale, 10 * scale, 1.25),),
+        rivals=(Rival("edit", 2, 1.25 * scale, scale, 10 * scale, 1.25),),
         notes=("Guessing ahead is on.",),
     )
 
@@ -57,7 +57,7 @@ def test_everything_is_told() -> None:
     shown = text(full(20.0), blocks=True)
     for piece in ("qwen2.5-coder-32b, Q4_K_M, llama.cpp", "128 threads", "20.0 GB/s", "67% of 30.0", "2.00x", "97%"):
         assert piece in shown
-    for piece in ("0.9%", "4.5 ms", "1.25x", "Against other at http://localhost:8080/v1", "Guessing ahead is on."):
+    for piece in ("0.9%", "4.50 ms", "1.25x", "Against other at http://localhost:8080/v1", "Guessing ahead is on."):
         assert piece in shown
     rows = [line.split()[0] for line in shown.split("rows in a step")[1].splitlines()[1:4]]
     assert rows == ["1", "2", "64"]
@@ -65,3 +65,8 @@ def test_everything_is_told() -> None:
 
 def test_parts_that_were_not_measured_are_left_out() -> None:
     assert text(EMPTY, blocks=True) == "m (edgellm 1.0)\na processor, 1 thread"
+
+
+def test_figures_keep_three_digits() -> None:
+    shown = [figure(value) for value in (0, 0.184, 9.994, 9.996, 23.44, 99.96, 234.4, 2340.2)]
+    assert shown == ["0.00", "0.18", "9.99", "10.0", "23.4", "100", "234", "2,340"]
