@@ -63,7 +63,7 @@ def open_model(name: str, settings: Settings, progress: Progress | None = None) 
 
 def _draft(model: Located, settings: Settings, progress: Progress | None) -> Path | None:
     """The file of the model that guesses ahead for `model`; fetched only where the settings name it."""
-    if settings.draft == "none":
+    if settings.draft == "none" or settings.speculation in ("off", "ngram"):
         return None
     if settings.draft != "auto":
         return locate(settings.draft, settings, progress).path

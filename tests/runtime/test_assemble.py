@@ -73,8 +73,9 @@ def test_a_partner_drafts_if_it_is_on_this_machine(told: dict[str, str], home: P
     assemble.open_model("big", Settings())
     assert told["draft"] == str(place / "little.gguf")
     told.clear()
-    assemble.open_model("big", Settings(draft="none"))
-    assert "draft" not in told
+    for settings in (Settings(draft="none"), Settings(speculation="off"), Settings(speculation="ngram", draft="x")):
+        assemble.open_model("big", settings)
+        assert "draft" not in told
 
 
 def test_a_draft_that_was_named_is_fetched(told: dict[str, str], home: Path) -> None:
