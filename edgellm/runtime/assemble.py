@@ -5,7 +5,6 @@ from __future__ import annotations
 import os
 import sys
 from collections.abc import Callable
-from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -55,7 +54,7 @@ def open_model(name: str, settings: Settings, progress: Progress | None = None) 
     if plan is not None:
         arguments["watch"] = describe(plan.facts, plan.plan.placement)
     if (draft := _draft(found, settings, progress)) is not None:
-        arguments["draft"] = str(draft)
+        arguments |= {"draft": str(draft), "draft_named": settings.draft != "auto"}
     log_file = paths.logs_dir() / "worker.log"
     spec = WorkerSpec(f"{__name__}:local_model", arguments, growth=settings.prefix_memory << 20)
     return ProcessModel(spec, info, log_file)
@@ -81,20 +80,23 @@ def local_model(
     settings: dict[str, Any],
     sampling: dict[str, Any] | None = None,
     draft: str | None = None,
+    draft_named: bool = True,
     watch: dict[str, Any] | None = None,
 ) -> Any:
     """What a worker process hosts: the GGUF file at `path` as a `LocalModel` called `name`.
 
-    The model in the file `draft`, if given, guesses ahead for it. With `watch` (see `speed_watch.describe`) its speed
+    The model in the file `draft`, if given, guesses ahead for it; unless somebody named it, it is left on disk where
+    it was seen that it cannot pay. With `watch` (see `speed_watch.describe`) its speed
     is kept for later plans.
     """
     from edgellm.backends.llamacpp import LlamaCppBackend
-    from edgellm.runtime.drafter import llamacpp_draft
+    from edgellm.runtime.drafter import llamacpp_source
     from edgellm.runtime.local_model import LocalModel
     from edgellm.runtime.step_memory import llamacpp_memory
 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     chosen = msgspec.convert(settings, ModelSettings)
+    remembered = llamacpp_memory(Path(path), chosen)
 
     def load() -> Backend:
         backend = LlamaCppBackend.load(Path(path), chosen)
@@ -106,6 +108,6 @@ def local_model(
         chosen,
         ModelInfo(name=name, backend=_BACKEND, sampling=msgspec.convert(sampling or {}, SamplingParams)),
         crashed=lambda: os._exit(70),
-        build_draft=partial(llamacpp_draft, Path(draft), chosen) if draft else None,
-        remembered=llamacpp_memory(Path(path), chosen),
+        draft=llamacpp_source(Path(draft), chosen, {} if draft_named else remembered.read()) if draft else None,
+        remembered=remembered,
     )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 import psutil
@@ -11,12 +13,26 @@ from msgspec.structs import replace
 from edgellm.backends.base import Backend, Limits
 from edgellm.config import ModelSettings
 from edgellm.engine.speculative.draft_model import DraftModel, first_difference
+from edgellm.engine.speculative.drafting import could_pay
 from edgellm.errors import EdgeLLMError, OutOfMemory, Unsupported
 from edgellm.machine.memory import memory
+from edgellm.runtime.step_memory import llamacpp_memory
 from edgellm.telemetry import log
 
 BuildDraft = Callable[[Limits], Backend]
 """Loads the draft for a target with these limits."""
+
+Timed = Callable[[Mapping[int, float]], None]
+"""Hears what the draft's steps take, in milliseconds by rows, whenever that was measured."""
+
+
+@dataclass(frozen=True, slots=True)
+class DraftSource:
+    """Where a draft comes from, and who keeps what was measured of it."""
+
+    build: BuildDraft
+    timed: Timed = lambda milliseconds: None
+
 
 _CELLS = 8192
 _HEADROOM = 256 << 20
@@ -24,14 +40,14 @@ _HEADROOM = 256 << 20
 
 
 def load_drafter(
-    build: BuildDraft, target: Backend, *, clock: Callable[[], float], prefix_cache: bool
+    source: DraftSource, target: Backend, *, clock: Callable[[], float], prefix_cache: bool
 ) -> tuple[DraftModel | None, str]:
     """The drafter for `target`, or None and one sentence on why there is none.
 
     Never raises an EdgeLLMError: a model without a drafter answers as well.
     """
     try:
-        draft = build(target.limits)
+        draft = source.build(target.limits)
         try:
             _check(target, draft)
         except EdgeLLMError:
@@ -41,7 +57,9 @@ def load_drafter(
         log.get("draft").warning("no draft model", reason=str(error))
         return None, f"Going on without a draft model: {error}"
     size = min(len(target.vocabulary), len(draft.vocabulary))
-    return DraftModel(draft, size, clock=clock, prefix_cache=prefix_cache), ""
+    model = DraftModel(draft, size, clock=clock, prefix_cache=prefix_cache)
+    model.timed = source.timed
+    return model, ""
 
 
 def draft_settings(target: ModelSettings, limits: Limits) -> ModelSettings:
@@ -70,6 +88,19 @@ def llamacpp_draft(path: Path, settings: ModelSettings, limits: Limits) -> Backe
             "Close other programs, or set a smaller context."
         )
     return LlamaCppBackend.load(path, settings)
+
+
+def llamacpp_source(path: Path, settings: ModelSettings, target_ms: Mapping[int, float]) -> DraftSource | None:
+    """The GGUF file at `path` as a draft for a target whose steps take `target_ms` by rows, as far as that is known.
+
+    None where its own steps were measured here before and it could not pay even if nearly all it guessed came true:
+    then it is not worth its memory.
+    """
+    memory = llamacpp_memory(path, draft_settings(settings, Limits(_CELLS, settings.slots, settings.batch, 1)))
+    if target_ms and not could_pay(target_ms, memory.read()):
+        log.get("draft").info("the draft model is left out: its steps were seen to take too long", path=path.name)
+        return None
+    return DraftSource(partial(llamacpp_draft, path, settings), memory.write)
 
 
 def _free_memory() -> int:

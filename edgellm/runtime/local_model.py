@@ -29,7 +29,7 @@ from edgellm.model import ModelInfo, ModelStatus
 from edgellm.request import ChatRequest, Conversation, Infill, Input, Prompt, TokenIds
 from edgellm.runtime import speculation
 from edgellm.runtime.choice import Choice
-from edgellm.runtime.drafter import BuildDraft, load_drafter
+from edgellm.runtime.drafter import DraftSource, load_drafter
 from edgellm.runtime.speculation import Forgetful, Remembered
 from edgellm.telemetry.metrics import ModelMetrics, Registry
 
@@ -45,7 +45,7 @@ class LocalModel:
 
     Belongs to the loop of its first request. `info` gives the name it goes by and the sampling to recommend; the rest
     comes from the backend. `crashed` is called, on the engine's thread, when an error of ours has ended the engine.
-    `build_draft` loads a second backend, which drafts; where that fails the model goes without: `info.notes` has why.
+    `draft` gives a second backend, which drafts; where it cannot be had the model goes without: `info.notes` has why.
     `remembered` keeps step times from one process to the next.
     """
 
@@ -55,11 +55,11 @@ class LocalModel:
         settings: ModelSettings,
         info: ModelInfo,
         crashed: Callable[[], None] = lambda: None,
-        build_draft: BuildDraft | None = None,
+        draft: DraftSource | None = None,
         remembered: Remembered | None = None,
     ) -> None:
         self._build = build
-        self._build_draft = build_draft
+        self._draft = draft
         self._remembered = remembered or Forgetful()
         self._on_crash = crashed
         self._settings = settings
@@ -117,10 +117,10 @@ class LocalModel:
         )
 
     def _drafter(self, target: Backend) -> DraftModel | None:
-        if self._build_draft is None:
+        if self._draft is None:
             return None
         drafter, note = load_drafter(
-            self._build_draft, target, clock=time.perf_counter, prefix_cache=self._settings.prefix_cache
+            self._draft, target, clock=time.perf_counter, prefix_cache=self._settings.prefix_cache
         )
         self._info = replace(self._info, notes=(note,) if note else ())
         return drafter

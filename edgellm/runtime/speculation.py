@@ -81,4 +81,10 @@ def _calibrate(proposer: AdaptiveProposer, made: Engine, known: Mapping[int, flo
         calibration = Calibration(
             drafter.backend, drafter.cache, clock, most=most, rows=_DRAFT_ROWS, limit_s=_DRAFT_LIMIT_S
         )
-        proposer.calibrate(calibration, proposer.adopt_draft)
+        timed = drafter.timed
+
+        def draft_found(milliseconds: Mapping[int, float]) -> None:
+            proposer.adopt_draft(milliseconds)
+            timed(milliseconds)
+
+        proposer.calibrate(calibration, draft_found)

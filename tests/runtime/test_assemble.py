@@ -71,7 +71,7 @@ def test_a_partner_drafts_if_it_is_on_this_machine(told: dict[str, str], home: P
     place.mkdir(parents=True)
     (place / "little.gguf").write_bytes(b"GGUF")
     assemble.open_model("big", Settings())
-    assert told["draft"] == str(place / "little.gguf")
+    assert (told["draft"], told["draft_named"]) == (str(place / "little.gguf"), False)
     told.clear()
     for settings in (Settings(draft="none"), Settings(speculation="off"), Settings(speculation="ngram", draft="x")):
         assemble.open_model("big", settings)
@@ -80,7 +80,7 @@ def test_a_partner_drafts_if_it_is_on_this_machine(told: dict[str, str], home: P
 
 def test_a_draft_that_was_named_is_fetched(told: dict[str, str], home: Path) -> None:
     assemble.open_model("smollm2", Settings(draft="big"))
-    assert told["draft"] == str(home / "big.gguf")
+    assert (told["draft"], told["draft_named"]) == (str(home / "big.gguf"), True)
     with pytest.raises(ModelNotFound):
         assemble.open_model("smollm2", Settings(draft="no-such-model"))
 

@@ -27,7 +27,7 @@ class Renamed(ByteVocabulary):
 
 def load(draft: Backend, target: Backend | None = None) -> tuple[DraftModel | None, str]:
     return drafter.load_drafter(
-        lambda limits: draft, target or FakeBackend(), clock=time.perf_counter, prefix_cache=True
+        drafter.DraftSource(lambda limits: draft), target or FakeBackend(), clock=time.perf_counter, prefix_cache=True
     )
 
 
@@ -57,7 +57,9 @@ def test_a_draft_that_does_not_load_costs_nothing_but_a_note() -> None:
     def build(limits: Limits) -> Backend:
         raise ModelNotFound("there is no model file x.gguf. Check the path.")
 
-    model, note = drafter.load_drafter(build, FakeBackend(), clock=time.perf_counter, prefix_cache=True)
+    model, note = drafter.load_drafter(
+        drafter.DraftSource(build), FakeBackend(), clock=time.perf_counter, prefix_cache=True
+    )
     assert model is None and "x.gguf" in note
 
 
@@ -83,7 +85,7 @@ def target(tiny: Path) -> Iterator[LlamaCppBackend]:
 
 def load_file(path: Path, target: Backend) -> tuple[DraftModel | None, str]:
     return drafter.load_drafter(
-        lambda limits: drafter.llamacpp_draft(path, ModelSettings(slots=4, parallel=4), limits),
+        drafter.DraftSource(lambda limits: drafter.llamacpp_draft(path, ModelSettings(slots=4, parallel=4), limits)),
         target,
         clock=time.perf_counter,
         prefix_cache=True,
@@ -113,3 +115,19 @@ def test_a_file_that_does_not_fit_is_refused_before_it_is_loaded(
     monkeypatch.setattr(LlamaCppBackend, "load", lambda *_: pytest.fail("it was loaded"))
     model, note = load_file(tiny, target)
     assert model is None and "100 are free" in note
+
+
+def test_a_draft_that_was_seen_to_cost_too_much_stays_on_disk(
+    tiny: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGELLM_HOME", str(tmp_path))
+    settings, flat = ModelSettings(), {1: 10.0, 4: 10.5, 16: 12.0}
+    first = drafter.llamacpp_source(tiny, settings, flat)
+    assert first is not None  # nothing is known of it yet
+    first.timed({1: 9.0, 32: 40.0})
+    assert drafter.llamacpp_source(tiny, settings, flat) is None
+    assert drafter.llamacpp_source(tiny, settings, {}) is not None  # somebody named it
+    first.timed({1: 1.0, 32: 10.0})
+    assert drafter.llamacpp_source(tiny, settings, flat) is not None
+    steep = {1: 10.0, 4: 40.0, 16: 160.0}
+    assert drafter.llamacpp_source(tiny, settings, steep) is None

@@ -121,8 +121,9 @@ class Bench:
         """Wait until the model knows what its steps cost, for it guesses nothing before."""
         for _ in range(int(_TIMING_S / _LOOK_S)):
             known = (await self._model.status()).speculation
-            # A draft model is timed last; until then it is a reason why it does not guess.
-            if known.state != "waiting" and not known.reason.endswith("timed yet"):
+            # A draft model is timed last; until then that is the reason why it does not guess.
+            untimed_draft = known.draft_ms is None and "draft model has not been timed" in known.reason
+            if known.state != "waiting" and not untimed_draft:
                 return
             await asyncio.sleep(_LOOK_S)
 

@@ -7,7 +7,7 @@ not asked for longest gives them up first. A failure of its backend costs drafts
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence as Seq
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence as Seq
 from dataclasses import dataclass, field
 
 from edgellm.backends.base import Backend, Vocabulary
@@ -86,7 +86,8 @@ class _Stream:
 class DraftModel:
     """Drafts with `backend`, which must be able to trim; used by the engine's thread alone.
 
-    `size` is the number of tokens the target has: no other id is ever drafted.
+    `size` is the number of tokens the target has: no other id is ever drafted. Whoever measures what the backend's
+    steps take, in milliseconds by rows, tells `timed`.
     """
 
     def __init__(self, backend: Backend, size: int, *, clock: Callable[[], float], prefix_cache: bool = True) -> None:
@@ -94,6 +95,7 @@ class DraftModel:
         assert can.trim, "a drafter that cannot go back is refused when it is loaded"
         self.backend = backend
         self.failure: str | None = None
+        self.timed: Callable[[Mapping[int, float]], None] = lambda milliseconds: None
         self.cache = PrefixCache(backend, cells=limits.cells, slots=limits.slots, shares=can.copy, enabled=prefix_cache)
         self._size = size
         self._known = len(backend.vocabulary)

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence as Seq
 from dataclasses import dataclass, field
+from itertools import accumulate
 
 from edgellm.engine.sequence import Sequence
 from edgellm.engine.speculative.acceptance import Acceptance, Record
@@ -173,3 +174,14 @@ class ModelDrafting:
         kinds = [min(_CLASSES - 1, int(_CLASSES * confidence)) for confidence in draft.confidence]
         own = self._own[id].record
         return ModelGuess(draft.tokens, kinds, [self.acceptance.chance(kind, own) for kind in kinds])
+
+
+def could_pay(target: Mapping[int, float], draft: Mapping[int, float]) -> bool:
+    """Whether drafts could be worth their time by these milliseconds by rows; True where they do not tell."""
+    times = StepTimes()
+    times.adopt(target)
+    if not times.ready or not draft:
+        return True
+    controller, each = Controller(times), draft[min(draft)]
+    gains = accumulate(_BEST**k for k in range(1, LONGEST + 1))
+    return any(controller.speedup(1, k, gain, k * each) >= BEGIN for k, gain in enumerate(gains, 1))
