@@ -61,9 +61,10 @@ def test_system_changes_the_instructions(command, model) -> None:
 
 def test_stats_are_those_of_the_last_answer(command, model) -> None:
     outcome = command("chat", stdin=b"/stats\none\n/stats\n")
-    before, after = outcome.err.splitlines()
+    before, after, guessed = outcome.err.splitlines()
     assert before == "There is no answer yet."
     assert after.startswith("prompt 7 tokens (3 cached)")
+    assert guessed == "guessing ahead: off"
 
 
 @pytest.mark.parametrize("word", ["/bye", "/exit"])

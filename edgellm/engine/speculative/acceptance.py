@@ -18,6 +18,7 @@ _OWN = 8.0
 """Counts in a request that weigh as much as all others' experience."""
 
 _NEIGHBOURS = 3
+_CAUTION = 1.0
 _CAUTIOUS = 0.3
 
 
@@ -80,7 +81,7 @@ class Acceptance:
     def chance(self, kind: int, own: Record) -> float:
         """The same, a standard error to the safe side: requests differ, and few counts say little of this one."""
         mean, counts = self.estimate(kind, own)
-        return mean - sqrt(mean * (1 - mean) / (counts + 1))
+        return mean - _CAUTION * sqrt(mean * (1 - mean) / (counts + 1))
 
     def mean(self) -> float | None:
         """Of all guesses that were judged, the recent ones; None before there were any."""

@@ -135,7 +135,9 @@ class AdaptiveProposer:
     def _candidate(self, sequence: Sequence, rows: int, now: float, drafts: dict[int, list[int]]) -> Candidate:
         watched = self._watched[sequence.id]
         left = sequence.job.max_tokens - sequence.generated
-        expected = min(left, max(sequence.generated, self._typical))
+        # A copy is likely to go on for as long as its source does.
+        copied = watched.trail.source_left if watched.trail is not None else 0
+        expected = min(left, max(sequence.generated, self._typical, copied))
         whole = 1000 * (now - watched.account.began) + expected * self.times.at(1)
         tokens = drafts[sequence.id] = []
         survival: list[float] = []

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence as Seq
+from statistics import median
 
 from edgellm.backends.base import Backend
 from edgellm.backends.batch import Chunk
@@ -14,12 +15,12 @@ ROWS = (1, 16, 4, 32, 2, 64, 8, 6, 12, 24, 48, 3)
 
 LIMIT_S = 3.0
 _REPEATS = 3
-_QUICK_MS = 40.0
-"""A decode this quick is repeated, for its first run at another size also builds the library's graph."""
+_QUICK_MS = 60.0
+"""A decode this quick is repeated, and the middle taken: the first at another size also builds the library's graph."""
 
 
 class Calibration:
-    """Call `step` while the engine is idle, until it returns False; `milliseconds` then has the lowest time of each.
+    """Call `step` while the engine is idle, until it returns False; `milliseconds` then has the time of each size.
 
     Each call decodes once in a slot of its own and gives it back, so a request may come at any time.
     """
@@ -43,7 +44,7 @@ class Calibration:
         self._limit_s = limit_s
         # The very first decode wakes what sleeps, and is not kept.
         self._plan = [0, *(count for count in rows if count <= most)] if backend.capabilities.trim else []
-        self._repeated = 0
+        self._tries: list[float] = []
 
     @property
     def done(self) -> bool:
@@ -53,6 +54,7 @@ class Calibration:
         """One decode; False when there is nothing left to measure or no time left for it."""
         while self._plan and not self._affordable(self._plan[0]):
             self._plan.pop(0)
+            self._tries = []
         if not self._plan:
             return False
         rows, begin = self._plan[0], self._clock()
@@ -61,12 +63,12 @@ class Calibration:
         if took is None:
             self._plan = []
             return False
+        self._tries.append(took)
         if rows:
-            self.milliseconds[rows] = min(took, self.milliseconds.get(rows, took))
-        self._repeated += 1
-        if took >= _QUICK_MS or self._repeated == _REPEATS:
+            self.milliseconds[rows] = median(self._tries)
+        if took >= _QUICK_MS or len(self._tries) == _REPEATS:
             self._plan.pop(0)
-            self._repeated = 0
+            self._tries = []
         return bool(self._plan)
 
     def _affordable(self, rows: int) -> bool:

@@ -87,7 +87,7 @@ class Controller:
             if speedup[size] < bar:
                 reason = reason or "not worth it here"
                 break
-            if self._bearable(candidates, lengths, size, speedup[size] >= _PROMISING):
+            if self._bearable(candidates, size, speedup[size] >= _PROMISING):
                 self._on.update(lengths)
                 return Decision(lengths, speedup[size], plain)
             reason = "enough was lost in this request"
@@ -108,27 +108,11 @@ class Controller:
             sizes.append(most)
         return sizes
 
-    def _bearable(self, candidates: Seq[Candidate], lengths: Mapping[int, int], size: int, promising: bool) -> bool:
+    def _bearable(self, candidates: Seq[Candidate], size: int, promising: bool) -> bool:
+        """Whether every sequence of the step, with a draft or without, can bear that all drafts are wrong."""
         base = len(candidates)
-        extra = self._times.at(base + size) - self._times.at(base)
-        plain = self._times.at(base) + self._times.host * base
-        for candidate in candidates:
-            survival = candidate.survival[: lengths.get(candidate.id, 0)]
-            expected = expected_loss(survival, extra, plain)
-            if not candidate.account.allows(expected, extra, candidate.whole, promising=promising):
-                return False
-        return True
-
-
-def expected_loss(survival: Seq[float], extra: float, plain: float) -> float:
-    """The mean of what is lost, gains counted as nothing, when a round costs `extra` and each token saves `plain`."""
-    loss, chances = 0.0, [1.0, *survival, 0.0]
-    for accepted in range(len(survival) + 1):
-        lost = extra - accepted * plain
-        if lost <= 0:
-            break
-        loss += (chances[accepted] - chances[accepted + 1]) * lost
-    return loss
+        worst = self._times.at(base + size) - self._times.at(base)
+        return all(each.account.allows(worst, each.whole, promising=promising) for each in candidates)
 
 
 def _lengths(order: Iterable[tuple[float, int, int]]) -> dict[int, int]:

@@ -54,6 +54,7 @@ class CopyTrail:
         self.own = acceptance.own()
         self._acceptance = acceptance
         self._tokens = tokens
+        self._given = len(tokens)
         self._index = SuffixIndex(tokens)
         self._edits = Edits()
         self._cursor: Cursor | None = None
@@ -70,6 +71,11 @@ class CopyTrail:
                 self._resume()
             if self._cursor is None or (self._cursor.edit is None and self._cursor.length < ORDERS[0]):
                 self._look()
+
+    @property
+    def source_left(self) -> int:
+        """Tokens of the text as it was in the beginning that a copy has still before it; 0 if nothing is copied."""
+        return max(0, self._given - self._cursor.place) if self._cursor is not None else 0
 
     def guesses(self) -> Iterator[tuple[int, float]]:
         """The tokens expected next, each with the chance that it comes true if all before it do; ends with the text."""

@@ -12,8 +12,8 @@ _WEIGHT = 0.3
 _LARGEST_INNOVATION = 0.25
 _HOST_WEIGHT = 0.05
 
-_CROWDED = 1.3
-"""Of what a single row has become dearer by, for each of several: those share weights, but not attention."""
+_CROWDED = 1.5
+"""Times the part by which one row has become dearer, for several: those share weights, but not attention."""
 
 _LEAST = 0.8
 """Of a plain step, for a step of any size."""
@@ -31,8 +31,8 @@ class StepTimes:
     Between measured points the straight line stands in, and beyond the last its own cost a row; a curve has steps where
     kernels change, so those who choose a number of rows choose among `points`. Nothing is known until `adopt`.
 
-    Plain steps tell how things stand since the points were measured: `drift` is what a row has become dearer by (with
-    context, mostly, for every row attends to all of it), below 0 if cheaper.
+    Plain steps tell how things stand since the points were measured: `drift` is the part by which a step of one row has
+    become dearer (with context, mostly, for every row attends to all of it), below 0 if cheaper.
     """
 
     def __init__(self) -> None:
@@ -75,10 +75,7 @@ class StepTimes:
 
     def at(self, rows: int) -> float:
         """Milliseconds of a decode of `rows` rows; needs at least one point."""
-        measured, plain = self._measured(rows), self._times[self._points[0]]
-        if self.drift <= 0:
-            return measured * (1 + self.drift / plain)
-        return measured + self.drift * _crowd(rows)
+        return self._measured(rows) * (1 + self._slope(rows) * self.drift)
 
     def observe(self, rows: int, milliseconds: float, *, plain: bool) -> None:
         """A decode of `rows` rows took so long; `plain` if none of them was a draft.
@@ -95,9 +92,10 @@ class StepTimes:
             self._times[rows] = max(self._measured(rows) + change, _LEAST * self._times[self._points[0]])
             self._points = sorted(self._times)
             return
-        quickest = self._times[self._points[0]]
-        slope = self._measured(rows) / quickest if self.drift < 0 else _crowd(rows)
-        self.drift = max(self.drift + change / slope, -_FASTEST * quickest)
+        self.drift = max(self.drift + change / (self._slope(rows) * self._measured(rows)), -_FASTEST)
+
+    def _slope(self, rows: int) -> float:
+        return _CROWDED if rows > 1 and self.drift > 0 else 1.0
 
     def _measured(self, rows: int) -> float:
         found = self._times.get(rows)
@@ -123,7 +121,3 @@ class StepTimes:
         if tokens > 0:
             each = milliseconds / tokens
             self.draft = each if self.draft is None else self.draft + _WEIGHT * (each - self.draft)
-
-
-def _crowd(rows: int) -> float:
-    return 1.0 if rows == 1 else _CROWDED * rows

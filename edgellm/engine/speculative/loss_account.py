@@ -25,12 +25,12 @@ class LossAccount:
         self.saved = 0.0
         self.worst = 0.0
 
-    def allows(self, expected: float, worst: float, whole: float, *, promising: bool) -> bool:
-        """Whether a round is within bounds that will lose `expected` on average (0 if it can only gain), and at most
-        `worst`, in a request that takes `whole` milliseconds from beginning to end. Only what is `promising` may be
-        staked beyond the share."""
+    def allows(self, worst: float, whole: float, *, promising: bool) -> bool:
+        """Whether a round is within bounds that loses `worst` milliseconds if nothing of it comes true, in a request
+        that takes `whole` milliseconds from beginning to end. Only what is `promising` may be staked beyond the share.
+        """
         limit = SHARE + STAKE if promising else SHARE
-        return self.balance + expected <= SHARE * whole and self.balance + worst <= limit * whole
+        return self.balance <= SHARE * whole and self.balance + worst <= limit * whole
 
     def book(self, loss: float, ceiling: float) -> None:
         """A round took `loss` milliseconds more (less, if negative) than plain steps for the same tokens."""

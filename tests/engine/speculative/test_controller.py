@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import pytest
 from hypothesis import given, settings, strategies as st
 
-from edgellm.engine.speculative.controller import Candidate, Controller, expected_loss
+from edgellm.engine.speculative.controller import Candidate, Controller
 from edgellm.engine.speculative.costs import StepTimes
 from edgellm.engine.speculative.loss_account import LossAccount
 from tests.doubles.timed_engine import CURVES, jagged
@@ -108,17 +107,6 @@ def test_every_decision_keeps_to_rows_accounts_and_gain(
         length = decision.lengths.get(each.id, 0)
         assert length <= len(each.survival)
         assert each.account.balance + extra <= 0.03 * each.whole + 0.5
-
-
-@given(st.lists(st.floats(0, 1), max_size=20), st.floats(0, 500), st.floats(1, 100))
-def test_the_expected_loss_lies_between_none_and_the_worst(chances: list[float], extra: float, plain: float) -> None:
-    survival = Candidate.of(1, LossAccount(0.0), LONG, chances).survival
-    assert -1e-9 <= expected_loss(survival, extra, plain) <= extra + 1e-9
-
-
-def test_the_expected_loss_by_hand() -> None:
-    # Nothing comes true with 1/2: 100 lost. One token with 1/4: 60. Two with 1/4: 20.
-    assert expected_loss([0.5, 0.25], 100, 40) == pytest.approx(0.5 * 100 + 0.25 * 60 + 0.25 * 20)
 
 
 def test_the_curve_is_the_measured_one() -> None:

@@ -18,7 +18,7 @@ def test_no_more_than_the_share_and_one_round_is_ever_lost(
     for worst, outcome, time in rounds:
         whole += time
         loss = min(outcome, worst)
-        if account.allows(max(0.0, loss), worst, whole, promising=True):
+        if account.allows(worst, whole, promising=True):
             account.book(loss, ceiling)
         assert account.balance <= (SHARE + STAKE) * whole + 1e-6
         assert -ceiling <= account.balance <= account.worst
@@ -29,17 +29,17 @@ def test_savings_beyond_the_ceiling_do_not_pay_for_later_losses() -> None:
     for _ in range(100):
         account.book(-50, 80)
     assert account.balance == -80 and account.saved == 5000
-    assert account.allows(0, 80, 0, promising=True) and not account.allows(0, 81, 0, promising=True)
-
-
-def test_an_expected_loss_needs_its_share_of_the_time() -> None:
-    account = LossAccount(0.0)
-    assert not account.allows(10, 10, 999, promising=True)
-    assert account.allows(10, 30, 1000, promising=True)
-    assert not account.allows(10, 31, 1000, promising=True)
+    assert account.allows(80, 0, promising=True) and not account.allows(81, 0, promising=True)
 
 
 def test_only_what_is_promising_may_stake_more_than_the_share() -> None:
     account = LossAccount(0.0)
-    assert account.allows(5, 10, 1000, promising=False)
-    assert not account.allows(5, 11, 1000, promising=False)
+    assert account.allows(10, 1000, promising=False) and not account.allows(11, 1000, promising=False)
+    assert account.allows(30, 1000, promising=True) and not account.allows(31, 1000, promising=True)
+
+
+def test_after_its_share_is_lost_a_request_stakes_nothing_until_it_has_gone_on() -> None:
+    account = LossAccount(0.0)
+    account.book(12, 100)
+    assert not account.allows(1, 1000, promising=True)
+    assert account.allows(1, 1300, promising=True)
