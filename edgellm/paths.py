@@ -42,6 +42,11 @@ def models_dir() -> Path:
     return _made(_place("data") / "models")
 
 
+def conversations_dir() -> Path:
+    """Holds the chat app's conversations, with drafts and settings of the app."""
+    return _made(_place("data") / "conversations")
+
+
 def logs_dir() -> Path:
     """Holds log files, when something asks for one."""
     return _made(_place("logs"))

@@ -13,6 +13,7 @@ DIRECTORIES = {
     paths.data_dir: "data",
     paths.cache_dir: "cache",
     paths.models_dir: "data/models",
+    paths.conversations_dir: "data/conversations",
     paths.logs_dir: "logs",
 }
 
