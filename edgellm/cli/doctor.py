@@ -34,7 +34,7 @@ def doctor(
     else:
         from edgellm.cli import doctor_text
 
-        print(doctor_text.text(found, typer.style if _coloured() else None))
+        print(doctor_text.text(found, typer.style if coloured() else None))
     return 0 if found.works else 1
 
 
@@ -47,21 +47,21 @@ def _diagnosis(settings: Settings) -> Diagnosis:
     from edgellm.runtime import installed, threads
 
     kept, folder = measurements.kept(), paths.models_dir()
-    machine = _shown("looking at this machine", lambda: machines.detect(folder, kept=kept, patience_s=_PATIENCE_S))
-    speed = machine.bandwidth or _shown("measuring how fast memory is read", lambda: bandwidth.measured(machine, kept))
+    machine = shown("looking at this machine", lambda: machines.detect(folder, kept=kept, patience_s=_PATIENCE_S))
+    speed = machine.bandwidth or shown("measuring how fast memory is read", lambda: bandwidth.measured(machine, kept))
     machine = msgspec.structs.replace(machine, bandwidth=speed)
     return Diagnosis(
         machine=machine,
         threads=threads.threads(settings, machine),
         saving=not settings.threads and threads.saves_power(settings, machine),
-        backends=_shown("asking the backends what they can use", lambda: installed.backends(machine, kept)),
+        backends=shown("asking the backends what they can use", lambda: installed.backends(machine, kept)),
         models=_models(),
         models_dir=str(folder),
         default=_default(settings),
     )
 
 
-def _shown(what: str, work: Callable[[], Result]) -> Result:
+def shown(what: str, work: Callable[[], Result]) -> Result:
     """The result of `work`, with a line on stderr if that takes more than a second."""
     import asyncio
 
@@ -115,7 +115,7 @@ def _default(settings: Settings) -> str:
     return entry.name if entry is not None else ""
 
 
-def _coloured() -> bool:
+def coloured() -> bool:
     import os
     import sys
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from edgellm.cli import alias, bench, bundle, chat, doctor, models, prune, pull, rm, run, serve, verify
+from edgellm.cli import alias, bench, bundle, chat, doctor, fit, models, prune, pull, rm, run, serve, verify
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -42,6 +42,7 @@ app.command(cls=Command)(verify.verify)
 app.command(cls=Command)(prune.prune)
 app.command(cls=Command)(alias.alias)
 app.command(cls=Command)(doctor.doctor)
+app.command(cls=Command)(fit.fit)
 app.command(cls=Command)(bench.bench)
 
 bundles = typer.Typer(name="bundle", cls=Group, no_args_is_help=True, help="Carry models to machines without network.")

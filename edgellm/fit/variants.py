@@ -96,4 +96,5 @@ def _types(quantization: str, weights: int, facts: ModelFacts) -> dict[str, int]
 
 
 def _even(width: float) -> int:
-    return max(256, round(width / 128) * 128)
+    step = 256 if width > 1000 else 64
+    return max(step, round(width / step) * step)

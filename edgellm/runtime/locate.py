@@ -15,6 +15,7 @@ from edgellm.catalog.reference import HubReference, Reference
 from edgellm.config import Settings
 from edgellm.errors import ModelNotFound, UnsupportedModel
 from edgellm.request import SamplingParams
+from edgellm.runtime.suited import suited
 
 Progress = Callable[[str, int, int], None]
 
@@ -52,16 +53,21 @@ def locate(text: str, settings: Settings, progress: Progress | None = None) -> L
     try:
         candidates = catalog.candidates(text)
         meant = str(candidates[-1])
-        target = choose(candidates, catalog)
+        target = choose(candidates, catalog, settings)
     except ModelNotFound as error:
         return _runnable(_of_others(meant, catalog, error))
     return _runnable(here(target, catalog) or _fetched(target, catalog, settings, progress))
 
 
-def choose(candidates: tuple[Reference, ...], catalog: Catalog) -> Target:
-    """Of the models that a name may mean, from large to small, the largest that is here, else the smallest."""
+def choose(candidates: tuple[Reference, ...], catalog: Catalog, settings: Settings) -> Target:
+    """Of the models that a name may mean, from large to small, the one that suits this machine: one that is here."""
     targets = [catalog.target(reference) for reference in candidates]
-    return next((target for target in targets[:-1] if here(target, catalog) is not None), targets[-1])
+
+    def lies(target: Target) -> Path | None:
+        located = here(target, catalog)
+        return located.path if located is not None else None
+
+    return suited(targets, lies, settings)
 
 
 def here(target: Target, catalog: Catalog) -> Located | None:

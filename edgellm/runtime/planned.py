@@ -48,6 +48,13 @@ def planned(path: Path, name: str, settings: Settings, machine: Machine, chosen:
     return Planned(facts, plan, msgspec.structs.replace(chosen, **plan.changes(chosen)))
 
 
+def identity(path: Path) -> str:
+    """The name that the model file at `path` has in measurements."""
+    from edgellm.backends.llamacpp import identity as identities
+
+    return identities.identity(path).hex()
+
+
 def _refusal(plan: Plan, facts: ModelFacts, planning: Planner) -> NotEnoughMemory:
     needed, room = plan.memory.needed, planning.machine.usable_memory
     return NotEnoughMemory(

@@ -1,4 +1,4 @@
-"""`python -m scripts.benchmarks step|serving|startup|all`: measures, and prints one table that others can reproduce.
+"""`python -m scripts.benchmarks step|serving|startup|speculation|fit|all`: measures; prints a table to reproduce.
 
 llama-server is not part of edgellm. To compare, build it from the source that llama-cpp-python was built of:
 
@@ -25,12 +25,13 @@ from typing import Any
 from edgellm.download.store import Store
 from edgellm.errors import EdgeLLMError
 from scripts import test_models
-from scripts.benchmarks import computer, serving, startup, step_cost
+from scripts.benchmarks import computer, fit, serving, speculation, startup, step_cost
 from scripts.benchmarks.client import Refused
 from scripts.benchmarks.servers import DidNotStart, Setup
 from scripts.benchmarks.table import Row, render
 
 Section = tuple[list[Row], dict[str, Any]]
+_FIT_MODELS = ("smollm2", "gemma-270m", "qwen-0.5b", "qwen-1.5b")
 _QUICK = "a few runs of each, to see whether it works; the numbers mean little"
 
 
@@ -73,10 +74,38 @@ def _startup(options: argparse.Namespace) -> Section:
     return startup.measure(3 if options.quick else options.runs)
 
 
+def _speculation(options: argparse.Namespace) -> Section:
+    setup = Setup(
+        model=_model_file(options.model),
+        threads=options.threads,
+        context=options.context,
+        parallel=max(options.concurrency),
+        llama_server=options.llama_server,
+        extra=tuple(shlex.split(options.llama_server_options)),
+    )
+    plan = speculation.Plan(
+        rounds=options.rounds,
+        kinds=options.kinds,
+        concurrency=options.concurrency,
+        tokens=options.tokens,
+        cases=options.cases,
+    )
+    draft = _model_file(options.draft) if options.draft else None
+    return speculation.measure(setup, replace(plan, rounds=1, tokens=24, cases=1) if options.quick else plan, draft)
+
+
+def _fit(options: argparse.Namespace) -> Section:
+    models = {name: _model_file(name) for name in options.models}
+    contexts = options.contexts[:1] if options.quick else options.contexts
+    return fit.measure(models, contexts, options.threads, options.words)
+
+
 _SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
     "step": _step,
     "serving": _serving,
     "startup": _startup,
+    "speculation": _speculation,
+    "fit": _fit,
 }
 
 
@@ -94,7 +123,7 @@ def _facts_of(options: argparse.Namespace) -> dict[str, str]:
     facts = {"command": f"scripts/bench {shlex.join(sys.argv[1:])}"}
     if options.what != "startup":
         facts["threads"] = str(options.threads)
-    if options.what in ("serving", "all"):
+    if options.what in ("serving", "speculation", "all"):
         facts["model"] = f"{_model_file(options.model).name}, with a context of {options.context} tokens"
         if options.llama_server:
             facts["llama-server"] = computer.version_of(options.llama_server)
@@ -110,14 +139,25 @@ def _parser() -> argparse.ArgumentParser:
     step = commands.add_parser("step", help="host cost of an engine step outside llama_decode")
     served = commands.add_parser("serving", help="first token, decoding, load and memory, against llama-server")
     start = commands.add_parser("startup", help="edgellm --help against a bare Typer app")
-    for command in (everything, step, served, start):
+    guessed = commands.add_parser("speculation", help="guessing ahead, on against off, by kind of text")
+    planned = commands.add_parser("fit", help="memory and speed as predicted, against real runs")
+    for command in (everything, step, served, start, guessed, planned):
         command.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured there")
         command.add_argument("--quick", action="store_true", help=_QUICK)
     for command in (everything, step):
         command.add_argument("--steps", type=_count, default=500, help="steps of each kind (500)")
-    for command in (everything, served):
+    for command in (everything, served, guessed):
         _add_serving(command)
-    for command in (everything, step, served):
+    for command in (everything, guessed):
+        command.add_argument("--kinds", type=_words, default=(), metavar="KIND,KIND", help="kinds of text (all)")
+        command.add_argument("--draft", default="", metavar="NAME|PATH", help="a draft model (none)")
+    guessed.set_defaults(concurrency=(1,))
+    for command in (everything, planned):
+        add = command.add_argument
+        add("--models", type=_words, default=_FIT_MODELS, metavar="NAME,NAME", help="test models or GGUF files (all)")
+        add("--contexts", type=_levels, default=(2048, 8192, 32768), metavar="N,N", help="(2048,8192,32768)")
+        add("--words", type=_count, default=1400, help="of a prompt at most; more take long, and more memory (1400)")
+    for command in (everything, step, served, guessed, planned):
         command.add_argument("--threads", type=_count, default=_threads(), help="threads that compute (one a core)")
     for command in (everything, start):
         command.add_argument("--runs", type=_count, default=15, help="runs of each program (15)")
@@ -138,6 +178,10 @@ def _add_serving(command: argparse.ArgumentParser) -> None:
 
 def _levels(text: str) -> tuple[int, ...]:
     return tuple(_count(part) for part in text.split(","))
+
+
+def _words(text: str) -> tuple[str, ...]:
+    return tuple(part.strip() for part in text.split(",") if part.strip())
 
 
 def _count(text: str) -> int:

@@ -14,8 +14,11 @@ from edgellm.catalog.found import Found
 from edgellm.catalog.reference import HubReference, UrlReference
 from edgellm.config import Settings
 from edgellm.errors import ModelNotFound, UnsupportedModel
+from edgellm.fit.plan import Planner
 from edgellm.request import SamplingParams
+from edgellm.runtime import suited
 from edgellm.runtime.locate import Located, locate
+from tests.fit import examples
 
 
 class Downloads:
@@ -82,7 +85,11 @@ def test_an_address_is_fetched(downloads: Downloads) -> None:
     assert downloads.fetched == [UrlReference("https://example.org/x.gguf")]
 
 
-def test_of_an_alias_the_largest_that_is_here_is_taken_else_the_smallest(downloads: Downloads) -> None:
+def test_of_an_alias_the_largest_that_is_here_is_taken_else_what_suits_the_machine(
+    downloads: Downloads, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = examples.machine(0.5)
+    monkeypatch.setattr(suited, "_planner", lambda settings: Planner(small, settings))
     names = [str(reference) for reference in catalog.alias_candidates("code")]
     assert locate("code", Settings()).name == names[-1]
     downloads.held_here = {names[1]: "Q4_K_M", names[2]: "Q4_K_M"}
