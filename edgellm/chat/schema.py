@@ -1,0 +1,135 @@
+"""`fitted`: a caller's JSON Schema as the grammar engine can enforce it, within bounds, and what had to be passed over."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from typing import Any, NamedTuple
+
+import msgspec
+
+from edgellm.errors import RequestError
+
+MOST_BYTES = 256 << 10
+MOST_DEPTH = 64
+MOST_NODES = 20_000
+
+# Between tokens one space, or a line's end and indentation: without an end to it a small model may never stop.
+_WRITING = {"whitespace_flexible": True, "whitespace_pattern": r" |\n[ \t]{0,20}"}
+_RELAXED = {"lenient": True, "coerce_one_of": True}
+_UNIMPLEMENTED = re.compile(r"Unimplemented keys: (\[.*\])")
+_KEYWORDS = (
+    ("oneOf", re.compile(r"\boneOf\b")),
+    ("format", re.compile(r"^Unknown format")),
+    ("pattern", re.compile(r"\bregex\b|lookaround", re.IGNORECASE)),
+    ("maxProperties", re.compile(r"min/maxProperties")),
+    ("$ref", re.compile(r"^Pointer '|^Resource '|\$ref")),
+)
+
+
+class Fitted(NamedTuple):
+    """`schema` with the options of the grammar engine in it; `warnings` name what of it is not enforced."""
+
+    schema: dict[str, Any]
+    warnings: tuple[str, ...] = ()
+
+
+def fitted(schema: dict[str, Any], *, strict: bool) -> Fitted:
+    """Check and prepare `schema`; takes milliseconds, up to a second for a hostile one.
+
+    What cannot be enforced is a RequestError that names the keyword if `strict`, and is passed over with a warning if
+    not. A schema that is too large or deep, contradicts itself or is malformed is a RequestError either way.
+    """
+    _within_bounds(schema)
+    exact = with_options(schema, _WRITING)
+    problem, _ = _validated(exact)
+    if problem is None:
+        return Fitted(exact)
+    if strict:
+        raise RequestError(_refusal(problem) + " Change it, or leave `strict` out to have the rest enforced.")
+    patterns: list[str] = []
+    relaxed = with_options(_without_bad_patterns(schema, patterns), _WRITING | _RELAXED)
+    still, passed_over = _validated(relaxed)
+    if still is not None:
+        raise RequestError(_refusal(still))
+    return Fitted(relaxed, (*(f"not enforced: {_named(each)}" for each in passed_over), *patterns))
+
+
+def with_options(schema: dict[str, Any], options: dict[str, Any]) -> dict[str, Any]:
+    """The caller's own `x-guidance` never counts: it could switch the enforcement off."""
+    return schema | {"x-guidance": options}
+
+
+def _refusal(problem: str) -> str:
+    return f"The JSON schema cannot be enforced: {_named(problem)}."
+
+
+def _named(problem: str) -> str:
+    """The engine's complaint, with the keyword it is about in front."""
+    problem = problem.removesuffix(".")
+    if (found := _UNIMPLEMENTED.search(problem)) is not None:
+        return "keyword " + ", ".join(f"'{name}'" for name in msgspec.json.decode(found[1]))
+    short = " ".join(problem.split())[:300]
+    keyword = next((name for name, sign in _KEYWORDS if sign.search(problem)), None)
+    return short if keyword is None else f"keyword '{keyword}' ({short})"
+
+
+def _validated(schema: dict[str, Any]) -> tuple[str | None, list[str]]:
+    """What makes it unusable, or None, and warnings."""
+    from llguidance import LLMatcher
+
+    from edgellm.chat.grammar_limits import limits
+
+    try:
+        grammar = LLMatcher.grammar_from_json_schema(_encoded(schema))
+    except ValueError as error:
+        return str(error), []
+    failed, messages = LLMatcher.validate_grammar_with_warnings(grammar, limits=limits())
+    return (messages[0], []) if failed else (None, messages)
+
+
+def _encoded(schema: dict[str, Any]) -> str:
+    return msgspec.json.encode(schema).decode()
+
+
+def _without_bad_patterns(schema: dict[str, Any], warnings: list[str]) -> dict[str, Any]:
+    """A copy without the `pattern`s that the engine's regular expressions cannot express."""
+
+    def copy(node: Any) -> Any:
+        if isinstance(node, list):
+            return [copy(each) for each in node]
+        if not isinstance(node, dict):
+            return node
+        kept = {key: copy(value) for key, value in node.items()}
+        pattern = kept.get("pattern")
+        if isinstance(pattern, str) and _validated({"type": "string", "pattern": pattern})[0] is not None:
+            del kept["pattern"]
+            warnings.append(f"not enforced: keyword 'pattern' ({pattern[:100]!r} is beyond regular expressions)")
+        return kept
+
+    made = copy(schema)
+    assert isinstance(made, dict)
+    return made
+
+
+def _within_bounds(schema: dict[str, Any]) -> None:
+    nodes = 0
+    for depth, nodes in _walk(schema):
+        if depth > MOST_DEPTH:
+            raise RequestError(f"The JSON schema is nested more than {MOST_DEPTH} levels deep; make it flatter.")
+        if nodes > MOST_NODES:
+            raise RequestError(f"The JSON schema has more than {MOST_NODES:,} parts; make it smaller.")
+    if len(_encoded(schema)) > MOST_BYTES:
+        raise RequestError(f"The JSON schema is larger than {MOST_BYTES >> 10} KiB; make it smaller.")
+
+
+def _walk(schema: Any) -> Iterator[tuple[int, int]]:
+    """The depth of each node, without recursion, and how many were seen."""
+    waiting, seen = [(schema, 1)], 0
+    while waiting:
+        node, depth = waiting.pop()
+        seen += 1
+        yield depth, seen
+        if isinstance(node, dict | list):
+            children = node.values() if isinstance(node, dict) else node
+            waiting.extend((child, depth + 1) for child in children)

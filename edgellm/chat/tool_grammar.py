@@ -1,0 +1,176 @@
+"""`tool_grammar`: the grammar under which an answer is nothing but calls of given tools, in the model's own syntax."""
+
+from __future__ import annotations
+
+import json
+import re
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any, Literal
+
+import msgspec
+
+from edgellm.chat.schema import fitted
+from edgellm.errors import RequestError
+from edgellm.messages import Tool
+from edgellm.request import GrammarFormat
+
+
+class CallSyntax(msgspec.Struct, frozen=True, kw_only=True):
+    """How a family of models writes calls: `opening`, the calls with `between` among them, `closing`.
+
+    A call is `before`, its arguments, `after`; `{name}` in those two is the tool's name. Arguments are a JSON object;
+    or, for "xml", one `<parameter=NAME>` element a line; or, for "python", `name=value` with commas.
+    `controls` lists spellings within those texts that may be single control tokens of the vocabulary.
+    """
+
+    before: str
+    after: str
+    opening: str = ""
+    closing: str = ""
+    between: str = "\n"
+    arguments: Literal["json", "xml", "python"] = "json"
+    controls: tuple[str, ...] = ()
+
+
+def tool_grammar(
+    tools: Sequence[Tool],
+    choice: str,
+    syntax: CallSyntax,
+    *,
+    parallel: bool = True,
+    control: Callable[[str], int | None] = lambda spelling: None,
+) -> GrammarFormat:
+    """A Lark grammar for one call or, if `parallel`, several of `tools` ("required") or of the tool named `choice`.
+
+    `control` gives the id of the control token that is spelled so, or None where the vocabulary has it as plain text.
+    Parameters' schemas are enforced as far as they can be. Raises RequestError for a tool that is not there, or whose
+    schema is malformed. May take milliseconds a tool: not for the event loop where tools are many.
+    """
+    chosen = [tool for tool in tools if choice in ("required", tool.name)]
+    if not chosen:
+        raise RequestError(f"tool_choice asks for {choice!r}, which is not among the tools; name one of them.")
+    writer = _Writer(syntax, control)
+    names = [writer.call(index, tool) for index, tool in enumerate(chosen)]
+    more = f"({writer.text(syntax.between)} call)*" if parallel else ""
+    start = f"start: {writer.text(syntax.opening)} call {more} {writer.text(syntax.closing)}"
+    return GrammarFormat("\n".join([start, f"call: {' | '.join(names)}", *writer.rules]), "lark")
+
+
+class _Writer:
+    """Collects the rules of a grammar's calls."""
+
+    def __init__(self, syntax: CallSyntax, control: Callable[[str], int | None]) -> None:
+        self.rules: list[str] = []
+        self._syntax = syntax
+        self._ids = {spelling: id for spelling in syntax.controls if (id := control(spelling)) is not None}
+        self._cut = re.compile("|".join(map(re.escape, self._ids)) or "(?!)")
+
+    def call(self, index: int, tool: Tool) -> str:
+        """Adds the rules for one tool; the name of its rule."""
+        rule, name = f"call_{index}", json.dumps(tool.name, ensure_ascii=False)[1:-1]
+        before, after = (self.text(part.replace("{name}", name)) for part in (self._syntax.before, self._syntax.after))
+        schema = _object(tool.parameters)
+        match self._syntax.arguments:
+            case "json":
+                inside = _json(schema)
+            case "xml":
+                inside = " ".join(self._elements(rule, schema))
+            case "python":
+                inside = self._keywords(rule, schema)
+        self.rules.append(f"{rule}: {before} {inside} {after}")
+        return rule
+
+    def text(self, text: str) -> str:
+        """`text` as literals, control tokens by their ids; nothing for an empty one."""
+        parts, at = [], 0
+        for found in self._cut.finditer(text):
+            parts += [_literal(text[at : found.start()]), f"<[{self._ids[found[0]]}]>"]
+            at = found.end()
+        return " ".join(part for part in (*parts, _literal(text[at:])) if part)
+
+    def _elements(self, rule: str, schema: dict[str, Any]) -> Iterator[str]:
+        for index, (name, value, required) in enumerate(_parameters(schema)):
+            element = f"{rule}_{index}"
+            opening, closing = _literal(f"<parameter={name}>\n"), "\n</parameter>\n"
+            if _is_text(value):
+                # The element ends the text, so the text is whatever comes before that.
+                self.rules.append(rf"{element}_text[lazy]: /(?s:.*)\n<\/parameter>\n/")
+                inside = f"{element}_text"
+            else:
+                inside = f"{_words(value) or _json(value, schema)} {_literal(closing)}"
+            self.rules.append(f"{element}: {opening} {inside}")
+            yield element if required else f"{element}?"
+
+    def _keywords(self, rule: str, schema: dict[str, Any]) -> str:
+        """Required ones first, then any of the others in their order, commas only between."""
+        parameters = sorted(_parameters(schema), key=lambda parameter: not parameter[2])
+        rests = [f"{rule}_rest_{index}" for index in range(len(parameters) + 1)]
+        for index, (name, value, required) in enumerate(parameters):
+            item = f"{_literal(name + '=')} {self._python(value, schema)}"
+            self.rules.append(f"{rule}_{index}: {item}")
+            self.rules.append(
+                f'{rests[index]}: ", " {rule}_{index} {rests[index + 1]}'
+                + ("" if required else f" | {rests[index + 1]}")
+            )
+            self.rules.append(
+                f"{rule}_from_{index}: {rule}_{index} {rests[index + 1]}"
+                + ("" if required else f" | {rule}_from_{index + 1}")
+            )
+        self.rules += [f'{rests[-1]}: ""', f'{rule}_from_{len(parameters)}: ""']
+        return f"{rule}_from_0"
+
+    def _python(self, value: dict[str, Any], root: dict[str, Any]) -> str:
+        kinds = value.get("type")
+        if kinds == "boolean":
+            return '("True" | "False")'
+        if kinds in ("string", "integer", "number") or "enum" in value:
+            return _json(value, root)
+        if not any("python_value:" in rule for rule in self.rules):
+            self.rules += _PYTHON_VALUES
+        return {"array": "python_list", "object": "python_dict"}.get(str(kinds), "python_value")
+
+
+_PYTHON_VALUES = (
+    'python_value: python_string | python_number | "True" | "False" | "None" | python_list | python_dict',
+    'python_list: "[" (python_value (", " python_value)*)? "]"',
+    'python_dict: "{" (python_item (", " python_item)*)? "}"',
+    'python_item: python_string ": " python_value',
+    'python_string: %json {"type": "string"}',
+    'python_number: %json {"type": "number"}',
+)
+
+
+def _literal(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False) if text else ""
+
+
+def _json(schema: dict[str, Any], root: dict[str, Any] | None = None) -> str:
+    """A piece of JSON by `schema`, whose references lead into `root`."""
+    shared = {key: root[key] for key in ("$defs", "definitions") if root and key in root}
+    return "%json " + json.dumps(fitted(shared | schema, strict=False).schema, ensure_ascii=False)
+
+
+def _object(parameters: dict[str, Any]) -> dict[str, Any]:
+    """Always an object, and of the parameters that are named: a model invents others otherwise."""
+    schema = {"type": "object", "properties": {}} | parameters
+    open_ended = {"additionalProperties", "patternProperties", "anyOf", "allOf", "oneOf", "$ref"} & schema.keys()
+    return schema if open_ended else schema | {"additionalProperties": False}
+
+
+def _parameters(schema: dict[str, Any]) -> list[tuple[str, dict[str, Any], bool]]:
+    """Name, schema, and whether it must be there."""
+    required = schema.get("required", ())
+    properties = schema["properties"] if isinstance(schema["properties"], dict) else {}
+    return [(name, value if isinstance(value, dict) else {}, name in required) for name, value in properties.items()]
+
+
+def _is_text(value: dict[str, Any]) -> bool:
+    return value.get("type") == "string" and "enum" not in value and "const" not in value
+
+
+def _words(value: dict[str, Any]) -> str | None:
+    """An enumeration of strings, which stand bare there."""
+    words = value.get("enum", [value["const"]] if "const" in value else [])
+    if words and all(isinstance(word, str) and word for word in words):
+        return f"({' | '.join(map(_literal, words))})"
+    return None
