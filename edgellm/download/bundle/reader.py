@@ -43,7 +43,7 @@ def opened(path: Path) -> Iterator[Contents]:
             yield Folder(path)
         elif not path.exists():
             raise Refused(f"there is no bundle at {path}. Check the path.")
-        elif zipfile.is_zipfile(path):
+        elif _is_zip(path):
             with zipfile.ZipFile(path) as archive:
                 yield Members(_zip_sizes(archive), archive.open)
         else:
@@ -57,6 +57,12 @@ def opened(path: Path) -> Iterator[Contents]:
         raise DownloadError(f"cannot read {error.filename or path}: {error.strerror or error}.") from error
     except _DAMAGED as error:
         raise DownloadError(f"{path} is damaged, cut off or no bundle ({error}). Copy it again.") from error
+
+
+def _is_zip(path: Path) -> bool:
+    """By how it begins: a tar with wheels, which are zips, at its end would be taken for one by how it ends."""
+    with path.open("rb") as file:
+        return file.read(2) == b"PK"
 
 
 def _tar_sizes(tar: tarfile.TarFile) -> dict[str, int]:

@@ -23,7 +23,18 @@ from edgellm.download.bundle.manifest import Manifest
 from edgellm.errors import ChecksumMismatch, DownloadError
 
 KINDS = ("bundle", "bundle.tar", "bundle.zip")
-CONTENT = {"models/m/m.gguf": bytes(range(256)) * 5000, "wheels/a-1-py3-none-any.whl": b"wheel", "empty": b""}
+
+
+def _zip() -> bytes:
+    """As wheels are; a tar that ends in one must still be seen to be a tar."""
+    data = io.BytesIO()
+    with zipfile.ZipFile(data, "w") as archive:
+        archive.writestr("first/a", b"a")
+        archive.writestr("second/b", b"b")
+    return data.getvalue()
+
+
+CONTENT = {"models/m/m.gguf": bytes(range(256)) * 5000, "empty": b"", "wheels/a-1-py3-none-any.whl": _zip()}
 
 
 def made(out: Path, content: dict[str, bytes] = CONTENT) -> Path:
