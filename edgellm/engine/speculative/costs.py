@@ -12,9 +12,6 @@ _WEIGHT = 0.3
 _LARGEST_INNOVATION = 0.25
 _HOST_WEIGHT = 0.05
 
-_CROWDED = 1.5
-"""Times the part by which one row has become dearer, for several: those share weights, but not attention."""
-
 _LEAST = 0.8
 """Of a plain step, for a step of any size."""
 
@@ -31,8 +28,8 @@ class StepTimes:
     Between measured points the straight line stands in, and beyond the last its own cost a row; a curve has steps where
     kernels change, so those who choose a number of rows choose among `points`. Nothing is known until `adopt`.
 
-    Plain steps tell how things stand since the points were measured: `drift` is the part by which a step of one row has
-    become dearer (with context, mostly, for every row attends to all of it), below 0 if cheaper.
+    Plain steps tell how things stand since the points were measured: `drift` is the part by which steps have become
+    dearer (with context, which every row attends to, and with heat), below 0 if cheaper.
     """
 
     def __init__(self) -> None:
@@ -75,7 +72,7 @@ class StepTimes:
 
     def at(self, rows: int) -> float:
         """Milliseconds of a decode of `rows` rows; needs at least one point."""
-        return self._measured(rows) * (1 + self._slope(rows) * self.drift)
+        return self._measured(rows) * (1 + self.drift)
 
     def observe(self, rows: int, milliseconds: float, *, plain: bool) -> None:
         """A decode of `rows` rows took so long; `plain` if none of them was a draft.
@@ -89,13 +86,11 @@ class StepTimes:
         before = self.at(rows)
         change = before * _WEIGHT * max(-_LARGEST_INNOVATION, min(_LARGEST_INNOVATION, milliseconds / before - 1.0))
         if not plain or (rows > 1 and rows not in self._times):
-            self._times[rows] = max(self._measured(rows) + change, _LEAST * self._times[self._points[0]])
+            moved = self._measured(rows) + change / (1 + self.drift)
+            self._times[rows] = max(moved, _LEAST * self._times[self._points[0]])
             self._points = sorted(self._times)
             return
-        self.drift = max(self.drift + change / (self._slope(rows) * self._measured(rows)), -_FASTEST)
-
-    def _slope(self, rows: int) -> float:
-        return _CROWDED if rows > 1 and self.drift > 0 else 1.0
+        self.drift = max(self.drift + change / self._measured(rows), -_FASTEST)
 
     def _measured(self, rows: int) -> float:
         found = self._times.get(rows)
