@@ -60,7 +60,8 @@ def _plans(settings: Settings, model: str | None) -> tuple[Planner, Found]:
     used = msgspec.structs.replace(settings.model_settings(), threads=threads.threads(settings, machine))
     planner = planned.planner(machine, used, kept)
     found = candidates.of_catalog() if model is None else candidates.of_name(model, offline=settings.offline)
-    return planner, [(each, _plan(planner, each)) for each in found if not each.facts.pooling]
+    pairs = [(each, _plan(planner, each)) for each in found if not each.facts.pooling]
+    return planner, pairs if model is None else sorted(pairs, key=lambda pair: pair[1].bits)
 
 
 def _plan(planner: Planner, candidate: Candidate) -> Plan:
