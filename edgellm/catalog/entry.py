@@ -9,7 +9,7 @@ from msgspec import Meta
 from msgspec.structs import replace
 
 from edgellm.catalog import quantization as quantizations
-from edgellm.catalog.sources import Count, FileSource, Format, HubSource, PackageSource, Source, Sum
+from edgellm.catalog.sources import FileSource, Format, HubSource, PackageSource, Source, Sum
 from edgellm.errors import ModelNotFound
 from edgellm.request import SamplingParams
 
@@ -23,19 +23,19 @@ Skill = Literal["chat", "code", "fim", "tools", "embeddings", "draft"]
 class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=True):
     """One model and where it can be had, whichever of the `sources`, which are tried in order.
 
-    `context` counts tokens; `parameters` is as exact as its makers say. `quantization` is the one to take unless
-    another is asked for. `sampling` is what the makers recommend, `draft` the model that guesses ahead for this one,
-    `facts` where all this was read. `file`, `bytes` and `sha256` tell the file that packages and copies give; without
-    such sources they are empty, and the hub knows them. `asked` is the other quantization that `at` was asked for;
-    no file says it.
+    `context` counts tokens; `parameters` is as exact as its makers say; 0 where nobody looked, for headers tell both.
+    `quantization` is the one to take unless another is asked for. `sampling` is what the makers recommend, `draft` the
+    model that guesses ahead for this one, `facts` where all this was read. `file`, `bytes` and `sha256` tell the file
+    that packages and copies give; without such sources they are empty, and the hub knows them. `asked` is the other
+    quantization that `at` was asked for; no file says it.
     """
 
     name: Name
     title: str
     family: str
     license: str
-    context: Count
-    parameters: Count
+    context: Annotated[int, Meta(ge=0)] = 0
+    parameters: Annotated[int, Meta(ge=0)] = 0
     quantization: str
     file: FileName = ""
     bytes: Annotated[int, Meta(ge=0)] = 0

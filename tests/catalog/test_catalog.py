@@ -259,3 +259,9 @@ class TestTheUsersOwn:
 def test_a_missing_catalog_is_told(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="cannot read the catalog"):
         catalog.load(tmp_path / "none.toml")
+
+
+def test_what_a_header_tells_need_not_be_written(tmp_path: Path) -> None:
+    text = GOOD.replace("context = 512\n", "").replace("parameters = 1000\n", "")
+    entry = catalog.load(written(tmp_path, text)).entries["tiny"]
+    assert (entry.context, entry.parameters) == (0, 0)

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from edgellm.catalog import catalog
@@ -24,12 +26,24 @@ def test_there_is_something_for_every_size_and_use() -> None:
 
 @EVERY
 def test_every_entry_says_where_it_was_read(entry: Entry) -> None:
-    assert entry.facts and entry.good_for
-    read = " ".join(entry.facts)
-    for source in entry.sources:
-        if isinstance(source, HubSource):
-            assert f"https://huggingface.co/{source.repository}" in read
-            assert source.quantizations, source.repository
+    assert entry.facts and len(set(entry.facts)) == len(entry.facts)
+    assert entry.good_for and entry.license and entry.context
+
+
+@EVERY
+def test_the_usual_quantization_is_one_that_the_first_repository_is_known_to_have(entry: Entry) -> None:
+    of_hub = [source for source in entry.sources if isinstance(source, HubSource)]
+    assert of_hub and all(source.quantizations for source in of_hub)
+    if not any(isinstance(source, PackageSource) for source in entry.sources):
+        assert entry.quantization == of_hub[0].quantizations[0]
+
+
+@EVERY
+def test_parameters_are_those_of_the_name(entry: Entry) -> None:
+    named = re.search(r"-([0-9.]+)([bm])(?:-|$)", entry.name)
+    if named:
+        said = float(named[1]) * {"b": 1e9, "m": 1e6}[named[2]]
+        assert said * 0.9 < entry.parameters < said * 1.25
 
 
 @EVERY
