@@ -60,6 +60,20 @@ def save(connection: Connection, entry: int, reply: Reply) -> None:
         raise Gone(f"Message {entry} no longer exists.")
 
 
+def remove_empty(connection: Connection, entry: int) -> bool:
+    """Remove an answer that has no words and nothing below it, as one that failed at once; whether it did."""
+    row = connection.execute(
+        "SELECT * FROM entries WHERE id = ? AND text = '' AND reasoning = '' AND calls = '[]'"
+        " AND speaker = 'assistant' AND id NOT IN (SELECT parent FROM entries WHERE parent IS NOT NULL)",
+        (entry,),
+    ).fetchone()
+    if row is None:
+        return False
+    connection.execute("UPDATE chats SET leaf = ? WHERE leaf = ?", (row["parent"], entry))
+    connection.execute("DELETE FROM entries WHERE id = ?", (entry,))
+    return True
+
+
 def get(connection: Connection, entry: int) -> Entry:
     """Raises Gone."""
     row = connection.execute(f"SELECT {_COLUMNS} FROM entries e WHERE e.id = ?", (entry,)).fetchone()

@@ -1,0 +1,82 @@
+"""What the app itself asks of the model: a title, in the background, and a summary of what no longer fits."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import AsyncGenerator
+from contextlib import aclosing
+from typing import cast
+
+import msgspec
+
+from edgellm import errors, messages
+from edgellm.errors import RequestError
+from edgellm.events import Event, Failed, Text
+from edgellm.model import Model
+from edgellm.request import GREEDY, ChatRequest, Conversation
+
+TITLE_TOKENS = 32
+TITLE_LENGTH = 60
+_TITLE = "Write a title of two to six words for this conversation. Answer with the title only, without quotation marks."
+_SUMMARY = (
+    "Summarize the conversation so far for yourself, so that you can go on with it without seeing it again. "
+    "Keep facts, names, numbers, code that matters, decisions and open questions. Answer with the summary only."
+)
+
+
+async def title(model: Model, conversation: Conversation) -> str:
+    """A short title, or nothing usable (""). Raises EdgeLLMError. The conversation's computed prompt is reused."""
+    request = ChatRequest(
+        input=asking(conversation, _TITLE),
+        sampling=GREEDY,
+        max_tokens=TITLE_TOKENS,
+        priority="batch",
+        template_args={"enable_thinking": False},
+    )
+    return clean_title(await _text(model, request))
+
+
+async def summary(model: Model, conversation: Conversation, max_tokens: int) -> str:
+    """Raises EdgeLLMError."""
+    request = ChatRequest(input=summary_prompt(conversation), sampling=GREEDY, max_tokens=max_tokens)
+    words = (await _text(model, request)).strip()
+    if not words:
+        raise RequestError("The model wrote no summary. Choose another way to make the conversation fit.")
+    return words
+
+
+def summary_prompt(conversation: Conversation) -> Conversation:
+    return asking(conversation, _SUMMARY)
+
+
+def asking(conversation: Conversation, wish: str) -> Conversation:
+    """`conversation` with one more question of the user."""
+    said = conversation.messages
+    if said and said[-1].role == "user":  # two questions in a row are refused by some templates
+        wish_too = messages.TextPart(f"\n\n{wish}")
+        return msgspec.structs.replace(
+            conversation, messages=(*said[:-1], messages.Message("user", (*said[-1].parts, wish_too)))
+        )
+    return msgspec.structs.replace(conversation, messages=(*said, messages.user(wish)))
+
+
+def clean_title(text: str) -> str:
+    """The title in what a model wrote when asked for one; "" if there is none."""
+    text = re.sub(r"<think>.*?(</think>|$)", "", text, flags=re.DOTALL)
+    line = next((line for line in map(str.strip, text.splitlines()) if line), "")
+    line = re.sub(r"^[#*\s]*(title\s*:)?[\s*]*", "", line, flags=re.IGNORECASE).strip("\"'`*“”„«» .")
+    line = " ".join(line.split())
+    if len(line) > TITLE_LENGTH:
+        line = line[:TITLE_LENGTH].rsplit(" ", 1)[0] + "…"
+    return line
+
+
+async def _text(model: Model, request: ChatRequest) -> str:
+    pieces: list[str] = []
+    async with aclosing(cast(AsyncGenerator[Event, None], model.stream(request))) as events:
+        async for event in events:
+            if isinstance(event, Text):
+                pieces.append(event.text)
+            elif isinstance(event, Failed):
+                raise errors.from_code(event.code, event.message, event.details)
+    return "".join(pieces)
