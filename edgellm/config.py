@@ -99,7 +99,10 @@ class Settings(ModelSettings, frozen=True, kw_only=True):
     offline: Annotated[bool, Meta(description="Never use the network; only models already here can be used.")] = False
     on_battery: Annotated[
         Literal["save", "full"],
-        Meta(description="Without mains: save takes half of the threads and prefers smaller models; full does not."),
+        Meta(
+            description="Without mains: save takes half of the threads, and of the models that a name may mean one a "
+            "size smaller than fits; full does not."
+        ),
     ] = "save"
 
     def model_settings(self) -> ModelSettings:

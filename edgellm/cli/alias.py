@@ -8,6 +8,7 @@ import typer
 
 if TYPE_CHECKING:
     from edgellm.catalog.catalog import Catalog
+    from edgellm.config import Settings
 
 
 def alias(
@@ -21,6 +22,7 @@ def alias(
     as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for programs.")] = False,
 ) -> int:
     """Show what aliases stand for, or let NAME stand for MODEL."""
+    from edgellm import config
     from edgellm.catalog import aliases, catalog
 
     if reset:
@@ -30,6 +32,7 @@ def alias(
     elif name is not None and model is not None:
         aliases.move(name, model, catalog.current())
     rows = _rows(catalog.current(), name)
+    _choose(rows, catalog.current(), config.load())
     if as_json:
         import json
 
@@ -59,13 +62,34 @@ def _rows(known: Catalog, only: str | None) -> list[dict[str, Any]]:
     ]
 
 
+def _choose(rows: list[dict[str, Any]], known: Catalog, settings: Settings) -> None:
+    """Add to each row of several models the one that this machine decides for now, and why. The hub is not asked."""
+    several = [row for row in rows if len(row["models"]) > 1]
+    if not several:
+        return
+    from edgellm.errors import EdgeLLMError
+    from edgellm.runtime import suited
+    from edgellm.runtime.locate import choose
+
+    planning = suited.planner_of(settings)
+    for row in several:
+        try:
+            chosen = choose(known.candidates(row["alias"]), known, settings, planning, ask=False)
+        except EdgeLLMError:  # one of them is not known: whoever uses the alias is told
+            continue
+        row |= {"now": suited.name(chosen.target), "reason": chosen.reason}
+
+
 def _table(rows: list[dict[str, Any]]) -> str:
+    import textwrap
+
     width = max(len(row["alias"]) for row in rows)
     lines = [
         f"{row['alias'].ljust(width)}  {_meaning(row)}" for row in [{"alias": "ALIAS", "models": ["MODEL"]}, *rows]
     ]
-    several = any(len(row["models"]) > 1 for row in rows)
-    return "\n".join([*lines, "", "Of several models the machine decides."] if several else lines)
+    now = [f"{row['alias']}: {row['now']}, {row['reason']}." for row in rows if "now" in row]
+    wrapped = [textwrap.fill(text, 80, initial_indent="  ", subsequent_indent="    ") for text in now]
+    return "\n".join([*lines, "", "Of several models the machine decides, at present:", *wrapped] if now else lines)
 
 
 def _meaning(row: dict[str, Any]) -> str:

@@ -14,7 +14,10 @@ _QUESTION = '"Why is the sky blue?"'
 
 
 class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
-    """A model on this machine, edgellm's own or one that another program keeps (`origin`)."""
+    """A model on this machine, edgellm's own or one that another program keeps (`origin`).
+
+    `verdict` is whether it fits the memory that is free: fits, tight or no; empty where nobody can tell.
+    """
 
     name: str
     bytes: int
@@ -22,6 +25,7 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
     origin: str = "edgellm"
     format: str = "gguf"
     quantization: str = ""
+    verdict: str = ""
 
     @property
     def argument(self) -> str:
@@ -66,7 +70,8 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
         if any(model.name == self.default and model.origin == "edgellm" for model in self.models):
             return Step("edgellm chat", f"talk to {self.default}"), Step("edgellm serve", "let programs use it")
         fetch = (Step(f"edgellm run {_QUESTION}", f"fetches the model {self.default} first"),) if self.default else ()
-        model = next((model for model in self.models if model.format == "gguf"), None)
+        usable = [model for model in self.models if model.format == "gguf" and model.verdict != "no"]
+        model = next(iter(usable), None)
         if model is None:
             return fetch
         return Step(f"edgellm chat -m {model.argument}", f"talk to {model.name}"), *fetch

@@ -10,6 +10,9 @@ import typer
 if TYPE_CHECKING:
     from edgellm.cli.diagnosis import Diagnosis, LocalModel
     from edgellm.config import Settings
+    from edgellm.fit.plan import Planner
+    from edgellm.machine.machine import Machine
+    from edgellm.machine.measurements import Measurements
 
 _PATIENCE_S = 10.0
 """For drivers that sleep: here somebody wants to know, elsewhere somebody wants an answer."""
@@ -55,10 +58,36 @@ def _diagnosis(settings: Settings) -> Diagnosis:
         threads=threads.threads(settings, machine),
         saving=not settings.threads and threads.saves_power(settings, machine),
         backends=shown("asking the backends what they can use", lambda: installed.backends(machine, kept)),
-        models=_models(),
+        models=shown("reading what the models here need", lambda: _judged(_models(), settings, machine, kept)),
         models_dir=str(folder),
         default=_default(settings),
     )
+
+
+def _judged(
+    models: tuple[LocalModel, ...], settings: Settings, machine: Machine, kept: Measurements
+) -> tuple[LocalModel, ...]:
+    """`models`, each with whether it fits; without that where its header cannot be read, or nothing here runs it."""
+    import msgspec
+
+    from edgellm.runtime import planned, threads
+
+    used = msgspec.structs.replace(settings.model_settings(), threads=threads.threads(settings, machine))
+    planner = planned.planner(machine, used, kept)
+    return tuple(msgspec.structs.replace(model, verdict=_verdict(model, planner)) for model in models)
+
+
+def _verdict(model: LocalModel, planner: Planner) -> str:
+    from pathlib import Path
+
+    from edgellm.errors import EdgeLLMError
+    from edgellm.runtime.known_facts import facts_of
+
+    try:
+        facts = facts_of(Path(model.path)) if model.format == "gguf" else None
+    except (EdgeLLMError, OSError):
+        return ""
+    return planner.plan(facts).verdict if facts is not None and not facts.pooling else ""
 
 
 def shown(what: str, work: Callable[[], Result]) -> Result:

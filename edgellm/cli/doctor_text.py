@@ -125,7 +125,14 @@ def _models(models: tuple[LocalModel, ...], page: _Page) -> Iterator[str]:
     for name, model in zip(names, models, strict=True):
         origin = "" if model.origin == "edgellm" else f"of {_ORIGINS.get(model.origin, model.origin)}"
         kind = model.quantization or ("" if model.format == "gguf" else model.format.upper())
-        yield f"  {name.ljust(widest)}  {size(model.bytes):>8}  {'  '.join(filter(None, (kind, origin)))}".rstrip()
+        parts = "  ".join(filter(None, (_fitting(model, page), kind, origin)))
+        yield f"  {name.ljust(widest)}  {size(model.bytes):>8}  {parts}".rstrip()
+
+
+def _fitting(model: LocalModel, page: _Page) -> str:
+    if not model.verdict:
+        return ""
+    return page.style(f"{model.verdict:<5}", fg={"fits": "green", "tight": "yellow", "no": "red"}[model.verdict])
 
 
 def _cut(name: str, width: int) -> str:

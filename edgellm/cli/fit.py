@@ -37,14 +37,17 @@ def fit(
     settings = config.load({"context": context, "kv_type": kv_type, "offline": offline})
     planner, found = doctor.shown("looking at models and this machine", lambda: _plans(settings, model))
     chosen = _chosen(found, choose)
+    taken = doctor.shown("choosing", lambda: _taken(settings, model, planner)) if model is not None else {}
     if as_json:
         import json
 
-        print(json.dumps(_json(planner, found, chosen), indent=2))
+        print(json.dumps({**_json(planner, found, chosen), **taken}, indent=2))
     else:
         from edgellm.cli import fit_text
 
         print(fit_text.text(planner, found, chosen, single=model is not None, colour=doctor.coloured()))
+        if taken:
+            print("", fit_text.wrapped(f"{model} is {taken['taken']} here: {taken['reason']}."), sep="\n")
     return 0 if chosen else 1
 
 
@@ -62,6 +65,19 @@ def _plans(settings: Settings, model: str | None) -> tuple[Planner, Found]:
     found = candidates.of_catalog() if model is None else candidates.of_name(model, offline=settings.offline)
     pairs = [(each, _plan(planner, each)) for each in found if not each.facts.pooling]
     return planner, pairs if model is None else sorted(pairs, key=lambda pair: pair[1].bits)
+
+
+def _taken(settings: Settings, model: str, planner: Planner) -> dict[str, str]:
+    """Which of several models MODEL stands for on this machine, and why; empty where it means one."""
+    from edgellm.catalog import catalog
+    from edgellm.runtime import suited
+    from edgellm.runtime.locate import choose
+
+    known = catalog.current()
+    if catalog.here(model) is not None or len(candidates := known.candidates(model)) == 1:
+        return {}
+    chosen = choose(candidates, known, settings, planner)
+    return {"taken": suited.name(chosen.target), "reason": chosen.reason}
 
 
 def _plan(planner: Planner, candidate: Candidate) -> Plan:

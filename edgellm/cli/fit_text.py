@@ -45,6 +45,10 @@ def text(
     return "\n\n".join([*blocks, _notes(planner, found, single=True)])
 
 
+def wrapped(text: str) -> str:
+    return textwrap.fill(text, WIDTH)
+
+
 def _title(candidate: Candidate) -> str:
     facts = candidate.facts
     parts = [candidate.model, f"{_count(facts.parameters)} parameters"]

@@ -20,7 +20,10 @@ def open_model(settings: Settings, name: str) -> Model:
     from edgellm.runtime import assemble
 
     with Meter() as meter:
-        return LoadingShown(assemble.open_model(name, settings, meter))
+        model = assemble.open_model(name, settings, meter)
+    for note in model.info.notes:
+        print(note, file=sys.stderr)
+    return LoadingShown(model)
 
 
 class LoadingShown(WrapperModel):

@@ -38,10 +38,12 @@ _SWITCH_INTERVAL_S = 0.0005
 def open_model(name: str, settings: Settings, progress: Progress | None = None) -> ProcessModel:
     """The model of a name, alias or path, not loaded yet; fetched first where it is not on this machine.
 
-    Blocks while it fetches. Raises ModelNotFound, DownloadError, and NotEnoughMemory unless the settings forbid.
+    Blocks while it fetches. Why it was chosen of several is in `info.notes`. Raises ModelNotFound, DownloadError, and
+    NotEnoughMemory unless the settings forbid.
     """
     found = locate(name, settings, progress)
-    info = ModelInfo(name=found.name, backend=_BACKEND, sampling=found.sampling)
+    notes = (found.reason,) if found.reason else ()
+    info = ModelInfo(name=found.name, backend=_BACKEND, sampling=found.sampling, notes=notes)
     machine = detect()
     chosen = msgspec.structs.replace(settings.model_settings(), threads=threads(settings, machine))
     plan = planned(found.path, found.name, settings, machine, chosen)

@@ -42,6 +42,28 @@ def of_name(text: str, *, offline: bool = False) -> list[Candidate]:
     return [candidate for target in targets for candidate in _of_target(target, offline)]
 
 
+def to_fetch(target: Target) -> ModelFacts | None:
+    """What would be fetched of `target`, as the hub's listing and a header tell; None for what the hub has not.
+
+    Raises LoadError and DownloadError.
+    """
+    hub = Hub()
+    match target:
+        case Entry():
+            source, wanted = target.hub_source("gguf"), target.asked or target.quantization
+        case HubReference():
+            source = HubSource(repository=target.repository, file=target.file or "*.gguf", revision=target.revision)
+            wanted = target.quantization
+        case _:
+            return None
+    if source is None:
+        return None
+    found = {each.facts.quantization: each.facts for each in _of_repository(source.repository, source, hub)}
+    if not wanted:
+        wanted = next((name for name in hub_choice.USUAL if name in found), next(iter(found)))
+    return found.get(quantizations.normal(wanted))
+
+
 def of_catalog() -> list[Candidate]:
     """Every model known by name that writes; asks nobody."""
     entries = [entry for entry in catalogs.current().entries.values() if "embeddings" not in entry.good_for]
@@ -55,6 +77,8 @@ def of_entry(entry: Entry, hub: Hub | None = None) -> list[Candidate]:
         try:
             listed = {each.facts.quantization: each for each in _of_repository(entry.name, source, hub)}
         except DownloadError:
+            if not entry.parameters:
+                raise
             listed = {}  # what the catalog says is better than nothing
         named = [each for each in _named(entry) if each.here or each.facts.quantization not in listed]
         mine = {each.facts.quantization for each in named}
@@ -85,6 +109,8 @@ def _named(entry: Entry) -> Iterator[Candidate]:
         held = download.held(entry.at(name))
         if held is not None and held.format == "gguf":
             facts, path = msgspec.structs.replace(facts_of(held.path), quantization=name), str(held.path)
+        elif not entry.parameters:  # nothing to guess from: only the header tells
+            continue
         else:
             facts, path = guessed(entry.name, entry.parameters, entry.context, name, _format(entry, name)), ""
         yield Candidate(

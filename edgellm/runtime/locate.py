@@ -14,8 +14,9 @@ from edgellm.catalog.found import Found
 from edgellm.catalog.reference import HubReference, Reference
 from edgellm.config import Settings
 from edgellm.errors import ModelNotFound, UnsupportedModel
+from edgellm.fit.plan import Planner
 from edgellm.request import SamplingParams
-from edgellm.runtime.suited import suited
+from edgellm.runtime.suited import Suited, suited
 
 Progress = Callable[[str, int, int], None]
 
@@ -23,12 +24,14 @@ Progress = Callable[[str, int, int], None]
 class Located(msgspec.Struct, frozen=True, kw_only=True):
     """A model that lies on this machine at `path`: a GGUF file (of splits the first), or an MLX or ONNX folder.
 
-    `name` is how lists call it; `entry` is what the catalog knows of it, if anything.
+    `name` is how lists call it; `entry` is what the catalog knows of it, if anything. `reason` says in a sentence why
+    it was taken of several that its name may mean.
     """
 
     path: Path
     name: str
     entry: Entry | None = None
+    reason: str = ""
 
     @property
     def kind(self) -> model_folder.Kind | None:
@@ -53,21 +56,30 @@ def locate(text: str, settings: Settings, progress: Progress | None = None) -> L
     try:
         candidates = catalog.candidates(text)
         meant = str(candidates[-1])
-        target = choose(candidates, catalog, settings)
+        chosen = choose(candidates, catalog, settings)
     except ModelNotFound as error:
         return _runnable(_of_others(meant, catalog, error))
-    return _runnable(here(target, catalog) or _fetched(target, catalog, settings, progress))
+    found = here(chosen.target, catalog) or _fetched(chosen.target, catalog, settings, progress)
+    reason = f"{text} is {found.name} here: {chosen.reason}." if chosen.reason else ""
+    return _runnable(msgspec.structs.replace(found, reason=reason))
 
 
-def choose(candidates: tuple[Reference, ...], catalog: Catalog, settings: Settings) -> Target:
-    """Of the models that a name may mean, from large to small, the one that suits this machine: one that is here."""
+def choose(
+    candidates: tuple[Reference, ...],
+    catalog: Catalog,
+    settings: Settings,
+    planning: Planner | None = None,
+    *,
+    ask: bool = True,
+) -> Suited:
+    """Of the models that a name may mean, from large to small, the one that suits this machine; see `suited`."""
     targets = [catalog.target(reference) for reference in candidates]
 
     def lies(target: Target) -> Path | None:
         located = here(target, catalog)
         return located.path if located is not None else None
 
-    return suited(targets, lies, settings)
+    return suited(targets, lies, settings, (lambda _: planning) if planning is not None else None, ask=ask)
 
 
 def here(target: Target, catalog: Catalog) -> Located | None:

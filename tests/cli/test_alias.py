@@ -8,6 +8,8 @@ from pathlib import Path
 import pytest
 
 from edgellm.catalog import aliases, catalog
+from edgellm.machine import machine as machines
+from tests.fit import examples
 
 
 @pytest.fixture(autouse=True)
@@ -66,3 +68,14 @@ def test_a_damaged_file_is_named_and_reset_mends_it(command) -> None:
     assert broken.code == 2 and str(aliases.own_file()) in broken.err.replace("\n", "")
     assert command("alias", "--reset").code == 0
     assert not aliases.own_file().exists()
+
+
+def test_of_several_it_says_which_the_machine_takes_and_why(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(machines, "detect", lambda *_, **__: examples.machine(16))
+    row = rows(command, "code")["code"]
+    assert row["now"] in row["models"] and "of the 16.0 GB that are free" in row["reason"]
+    assert "now" not in rows(command, "default")["default"]
+    text = command("alias", "code").out
+    assert f"code: {row['now']}, the largest that fits" in text and all(
+        len(line) <= 80 for line in text.splitlines()[2:]
+    )

@@ -5,11 +5,15 @@ from pathlib import Path
 
 import pytest
 
+from edgellm.cli import doctor
+from edgellm.cli.diagnosis import LocalModel
 from edgellm.machine import machine
 from edgellm.machine.machine import Power
 from edgellm.runtime import installed
+from tests import tiny_model
 from tests.cli.test_diagnosis import BROKEN, USED
 from tests.cli.test_models import tiny  # noqa: F401
+from tests.fit import examples
 from tests.machine.test_machine import changed
 
 
@@ -91,3 +95,16 @@ def test_threads_on_battery_are_said(command, healthy, monkeypatch: pytest.Monke
     assert "4 for a model, half of them to save the battery" in command("doctor").out
     monkeypatch.setenv("EDGELLM_ON_BATTERY", "full")
     assert "  threads       8 for a model\n" in command("doctor").out
+
+
+def test_a_model_is_judged_by_its_header_and_the_memory(
+    command, healthy, home: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tiny_model.build(home)
+    other = LocalModel(name="other", bytes=1, path=str(path), origin="hub")
+    unreadable = LocalModel(name="unreadable", bytes=1, path=str(home / "none.gguf"))
+    monkeypatch.setattr(doctor, "_models", lambda: (other, unreadable))
+    assert [each["verdict"] for each in json.loads(command("doctor", "--json").out)["models"]] == ["fits", ""]
+    monkeypatch.setattr(machine, "detect", lambda *_, **__: examples.machine(0.01))
+    found = json.loads(command("doctor", "--json").out)
+    assert [each["verdict"] for each in found["models"]] == ["no", ""]

@@ -116,3 +116,11 @@ def test_colour_changes_no_text() -> None:
     coloured = text(found, typer.style, width=80)
     assert "\x1b[" in coloured
     assert re.sub(r"\x1b\[[0-9;]*m", "", coloured) == text(found, width=80)
+
+
+def test_models_tell_whether_they_fit() -> None:
+    models = tuple(LocalModel(name=each, bytes=5, path="/b", verdict=each) for each in ("fits", "tight", "no"))
+    found = msgspec.structs.replace(diagnosis(), models=models)
+    lines = text(found, width=80).splitlines()
+    assert [line.split()[-1] for line in lines if " 5 B " in line] == ["fits", "tight", "no"]
+    assert not any(model.name == "no" and "-m no" in step.command for model in models for step in found.next)

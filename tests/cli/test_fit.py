@@ -68,3 +68,13 @@ def test_more_context_takes_more(machine: list[Machine], capsys: pytest.CaptureF
         command_module.fit("qwen3-8b", as_json=True, context=context)
         totals.append(json.loads(capsys.readouterr().out)["models"][0]["memory"]["total"])
     assert totals[0] < totals[1]
+
+
+def test_an_alias_of_several_tells_which_it_stands_for(
+    machine: list[Machine], capsys: pytest.CaptureFixture[str]
+) -> None:
+    command_module.fit("code", as_json=True)
+    found = json.loads(capsys.readouterr().out)
+    assert found["taken"] in {row["model"] for row in found["models"]} and found["reason"]
+    command_module.fit("code")
+    assert f"code is {found['taken']} here: " in capsys.readouterr().out

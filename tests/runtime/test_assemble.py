@@ -11,8 +11,9 @@ import pytest
 from edgellm import download
 from edgellm.config import Settings
 from edgellm.errors import ModelNotFound
+from edgellm.fit.plan import Planner
 from edgellm.request import SamplingParams
-from edgellm.runtime import assemble
+from edgellm.runtime import assemble, suited
 from tests.machine.test_machine import PLAIN
 
 ADVICE = SamplingParams(temperature=0.2, top_p=0.9)
@@ -29,6 +30,14 @@ def test_a_model_of_the_catalog_has_its_makers_sampling(home: Path, monkeypatch:
     monkeypatch.setattr(download, "fetch", lambda *_, **__: home / "model.gguf")
     model = assemble.open_model("default", Settings())
     assert (model.info.name, model.info.sampling) == ("smollm2", ADVICE)
+
+
+def test_of_several_it_is_told_why_this_one(home: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(download, "fetch", lambda *_, **__: home / "model.gguf")
+    monkeypatch.setattr(suited, "planner_of", lambda settings: Planner(PLAIN, settings.model_settings()))
+    (note,) = assemble.open_model("code", Settings(offline=True)).info.notes
+    assert note.startswith("code is qwen2.5-coder-0.5b here: the smallest of them, ") and note.endswith(".")
+    assert assemble.open_model("default", Settings()).info.notes == ()
 
 
 def test_a_file_has_ours(home: Path) -> None:

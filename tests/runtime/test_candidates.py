@@ -5,7 +5,10 @@ from pathlib import Path
 
 import pytest
 
+from edgellm.catalog.entry import Entry
 from edgellm.catalog.metadata import facts
+from edgellm.catalog.reference import HubReference
+from edgellm.catalog.sources import HubSource
 from edgellm.errors import DownloadError, Offline
 from edgellm.runtime import candidates
 from tests import tiny_model
@@ -59,3 +62,24 @@ def test_a_model_of_the_catalog_does_without_the_hub(hub: HubDouble) -> None:
     found = candidates.of_name("qwen3-8b")
     assert {each.facts.quantization for each in found} >= {"Q4_K_M", "Q8_0"}
     assert not any(each.read or each.here for each in found)
+
+
+def test_what_would_be_fetched_is_told_by_listing_and_header(hub: HubDouble, files: dict[str, Path]) -> None:
+    exact = {name: facts(path) for name, path in files.items()}
+    entry = Entry(
+        name="tiny",
+        title="Tiny",
+        family="tiny",
+        license="MIT",
+        quantization="F32",
+        sources=(HubSource(repository="user/tiny-GGUF", quantizations=("F32",)),),
+    )
+    found = candidates.to_fetch(entry)
+    assert found is not None and found.weight_bytes == pytest.approx(exact["F32"].weight_bytes, rel=0.01)
+    found = candidates.to_fetch(HubReference("user/tiny-GGUF", "F16"))
+    assert found is not None and found.weight_bytes == exact["F16"].weight_bytes
+    assert candidates.to_fetch(HubReference("user/tiny-GGUF", "Q4_0")) is None
+    assert candidates.to_fetch(HubReference("user/tiny-GGUF")) is not None
+    assert list(candidates.of_entry(entry)) == [], "without a count of parameters there is nothing to guess from"
+    with pytest.raises(DownloadError):
+        candidates.to_fetch(HubReference("user/none-GGUF"))

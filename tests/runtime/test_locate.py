@@ -89,7 +89,7 @@ def test_of_an_alias_the_largest_that_is_here_is_taken_else_what_suits_the_machi
     downloads: Downloads, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     small = examples.machine(0.5)
-    monkeypatch.setattr(suited, "_planner", lambda settings: Planner(small, settings))
+    monkeypatch.setattr(suited, "planner_of", lambda settings: Planner(small, settings))
     names = [str(reference) for reference in catalog.alias_candidates("code")]
     assert locate("code", Settings()).name == names[-1]
     downloads.held_here = {names[1]: "Q4_K_M", names[2]: "Q4_K_M"}
