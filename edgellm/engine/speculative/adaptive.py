@@ -49,6 +49,7 @@ class AdaptiveProposer:
         self._typical = _TYPICAL_TOKENS
         self._calibrations: list[tuple[Calibration, Callable[[Mapping[int, float]], None]]] = []
         self._began: float | None = None
+        self._in_round: set[int] = set()
         self._decision = _NOTHING
         self._rounds = self._drafted = self._accepted = 0
         self._saved_ms = 0.0
@@ -95,13 +96,14 @@ class AdaptiveProposer:
             watched.trail.advance()
         if self._drafting is not None:
             self._drafting.judge(sequence, appended)
-        if self._began is not None:
+        if self._began is not None and sequence.id in self._in_round:
             self._book(sequence, watched.account, len(appended), self._began)
         self._drafted += drafted
         self._accepted += accepted
 
     def release(self, sequence: Sequence) -> None:
         del self._watched[sequence.id]
+        self._in_round.discard(sequence.id)
         self._controller.forget(sequence.id)
         if self._drafting is not None:
             self._drafting.release(sequence.id)
@@ -128,7 +130,8 @@ class AdaptiveProposer:
         if asked:
             decision = self._controller.decide(candidates, rows, begun=True)
         if asked or decision.drafted:
-            self._began = began
+            # A step that fails releases its sequences, and then has nothing to book.
+            self._began, self._in_round = began, {sequence.id for sequence in sequences}
         self._decision = decision
         return {id: drafts[id][:length] for id, length in decision.lengths.items()}
 
@@ -164,7 +167,7 @@ class AdaptiveProposer:
             if (guess := guesses.get(candidate.id)) is not None:
                 drafts[candidate.id] = guess.tokens
                 candidates[place] = Candidate.of(candidate.id, candidate.account, candidate.whole, guess.chances)
-        return bool(guesses)
+        return self._drafting.asked
 
     def status(self) -> SpeculationStatus:
         ready, decision, drafting = self.times.ready, self._decision, self._drafting

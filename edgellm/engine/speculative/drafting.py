@@ -52,6 +52,8 @@ class ModelDrafting:
         self.catch_up_ms: float | None = None
         """Of one token of a prompt."""
         self.reason = _UNTIMED
+        self.asked = False
+        """Whether the last `guess` cost any time, if only to catch up."""
         self._times = times
         self._controller = controller
         self._own: dict[int, _Own] = {}
@@ -83,13 +85,14 @@ class ModelDrafting:
 
         `base` sequences decode in this step; `allowed` are the milliseconds that each may lose at worst.
         """
+        self.asked = False
         if not sequences or not self.can_pay():
             return {}
         asks = [ask for s in sequences if (ask := self._ask(s, base, allowed.get(s.id, 0.0))) is not None]
         if not asks:
             return {}
         alphas = {ask.id: self._alpha(self._own[ask.id].record) for ask in asks}
-        count = len(asks)
+        count, self.asked = len(asks), True
         round = self.drafter.draft(
             asks, lambda id, draft: self._worth_another(base, count, self._chances(id, draft), alphas[id])
         )

@@ -11,9 +11,11 @@ import pytest
 from hypothesis import given, settings, strategies as st
 
 from edgellm.backends.base import Limits
+from edgellm.backends.batch import Batch
 from edgellm.backends.fake import FakeRows, Script, hashed
 from edgellm.engine.sequence import Job, Update
 from edgellm.engine.speculative.loss_account import SHARE
+from edgellm.errors import BackendError
 from edgellm.request import GREEDY, SamplingParams, Speculation
 from tests.doubles.timed_engine import CURVES, TimedEngine, jagged
 
@@ -295,3 +297,22 @@ def test_guessed_tokens_are_drawn_from_the_distribution_of_the_model() -> None:
     statistic = float(((observed - wanted) ** 2 / wanted).sum())
     assert len(seconds) > 500
     assert statistic < 40, statistic  # the 99.99th percentile with 12 degrees of freedom is 39.1
+
+
+def test_a_step_that_fails_is_booked_to_nobody() -> None:
+    source = text(300)
+    timed = TimedEngine(jagged, copier(source))
+    timed.calibrate()
+    timed.engine.submit(job(1, [*source, 10], 300))
+    while not timed.engine.counters.drafted:
+        timed.engine.step()
+    spend, timed.backend._before_decode = timed.backend._before_decode, failing
+    assert [type(update.error) for update in timed.engine.step()] == [BackendError]
+    timed.backend._before_decode = spend
+    timed.clock.now += 100
+    timings = timed.run([job(2, [*source, 10], 100)])[2].timings
+    assert timings is not None and timings.draft_saved_ms > 0
+
+
+def failing(batch: Batch) -> None:
+    raise BackendError("the library failed")

@@ -1,0 +1,43 @@
+"""Step times outlive the process, by model, build, threads and machine; damage means nothing is known."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgellm.machine.measurements import Key, Measurements
+from edgellm.runtime.step_memory import StepMemory
+
+KEY = Key(model="m", build="b", threads=2, machine="x")
+
+
+def memory(folder: Path, key: Key = KEY) -> StepMemory:
+    return StepMemory(Measurements(folder), lambda: key)
+
+
+def test_what_was_written_is_read_by_the_next_process(tmp_path: Path) -> None:
+    assert memory(tmp_path).read() == {}
+    memory(tmp_path).write({1: 40.0, 16: 300.5})
+    assert memory(tmp_path).read() == {1: 40.0, 16: 300.5}
+
+
+def test_another_number_of_threads_is_another_matter(tmp_path: Path) -> None:
+    memory(tmp_path).write({1: 40.0})
+    assert memory(tmp_path, Key(model="m", build="b", threads=4, machine="x")).read() == {}
+
+
+def test_nothing_measured_overwrites_nothing(tmp_path: Path) -> None:
+    memory(tmp_path).write({1: 40.0})
+    memory(tmp_path).write({})
+    assert memory(tmp_path).read() == {1: 40.0}
+
+
+def test_damage_means_nothing_is_known(tmp_path: Path) -> None:
+    memory(tmp_path).write({1: 40.0})
+    for path in tmp_path.iterdir():
+        path.write_bytes(b"{")
+    assert memory(tmp_path).read() == {}
+
+
+def test_values_that_cannot_be_are_left_out(tmp_path: Path) -> None:
+    memory(tmp_path).write({0: 3.0, 1: 40.0, 2: -1.0})
+    assert memory(tmp_path).read() == {1: 40.0}
