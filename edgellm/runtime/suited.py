@@ -85,7 +85,7 @@ def _chosen(able: Sequence[Judged], planning: Planner, saving: bool, reason: str
         reason = f"a size smaller than would fit, to save the battery (on_battery = full takes {name(able[0][0])})"
     else:
         target, plan = able[0]
-    figures = f": {_figures(plan, planning)}" if plan is not None else ""
+    figures = f" ({_figures(plan, planning)})" if plan is not None else ""
     return Suited(target, f"{reason}{figures}{further}")
 
 

@@ -136,8 +136,8 @@ def test_what_fits_comfortably_comes_before_what_just_fits(
 
 def test_the_reason_tells_figures_and_what_else_would_suit(targets: list[Target], tmp_path: Path) -> None:
     _, reason = chosen(examples.machine(64, **FAST), targets, {3: tiny_model.build(tmp_path)})
-    assert reason.startswith("the largest on this machine that fits comfortably: ")
-    assert "of the 64.0 GB that are free; qwen2.5-coder-14b would suit too, once `edgellm pull" in reason
+    assert reason.startswith("the largest on this machine that fits comfortably (")
+    assert "of the 64.0 GB that are free); qwen2.5-coder-14b would suit too, once `edgellm pull" in reason
     assert "none" in chosen(examples.machine(0.01), targets, {3: tiny_model.build(tmp_path)})[1]
     assert "no larger one fits" in chosen(examples.machine(0.3), targets)[1]
     assert chosen(examples.machine(), targets[:1]) == (0, "")
