@@ -10,11 +10,11 @@ if ($args.Count -gt 0) {
     & $edgellm @args
     exit $LASTEXITCODE
 }
-& $edgellm pull smollm2
-if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
 if ([Console]::IsInputRedirected -or [Console]::IsOutputRedirected) {
+    & $edgellm pull smollm2
+    if ($LASTEXITCODE -ne 0) { exit $LASTEXITCODE }
     & $edgellm run -m smollm2 "Why is the sky blue? Answer in one sentence."
 } else {
-    & $edgellm chat --plain -m smollm2
+    & $edgellm chat -m smollm2
 }
 exit $LASTEXITCODE

@@ -41,3 +41,174 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
     footer: str = ""
     group: str = "Chat"
     when: Callable[[Situation], bool] = _always
+
+
+def _streaming(situation: Situation) -> bool:
+    return situation.state in ("streaming", "stopping")
+
+
+def _answered(situation: Situation) -> bool:
+    return situation.has_answer
+
+
+def _stored(situation: Situation) -> bool:
+    return situation.has_chat
+
+
+COMMANDS: tuple[Command, ...] = (
+    Command(
+        name="stop",
+        title="Stop the answer",
+        help="End the answer that is being written; what there is of it is kept.",
+        keys=("escape",),
+        slash="stop",
+        footer="stop",
+        when=_streaming,
+    ),
+    Command(
+        name="new",
+        title="New conversation",
+        help="Begin a new conversation; the one shown is kept.",
+        keys=("ctrl+n",),
+        slash="new",
+        footer="new",
+    ),
+    Command(
+        name="search",
+        title="Search conversations",
+        help="Find words in all conversations.",
+        keys=("ctrl+f",),
+        slash="search",
+        argument="WORDS",
+        footer="find",
+    ),
+    Command(
+        name="models",
+        title="Choose a model",
+        help="Show which models fit this machine, and answer with another one; it is fetched if it is not here.",
+        keys=("ctrl+o",),
+        slash="model",
+        argument="NAME",
+        footer="model",
+        group="Model",
+    ),
+    Command(
+        name="regenerate",
+        title="Answer again",
+        help="Write another answer beside the last one; both are kept as branches.",
+        keys=("ctrl+r",),
+        slash="regenerate",
+        footer="again",
+        when=_answered,
+    ),
+    Command(
+        name="edit",
+        title="Edit the last message",
+        help="Change your last message and send it again; the old one is kept as a branch.",
+        keys=("ctrl+e",),
+        slash="edit",
+        footer="edit",
+        when=lambda situation: situation.has_messages,
+    ),
+    Command(
+        name="copy",
+        title="Copy the last answer",
+        help="Copy the last answer as Markdown.",
+        keys=("ctrl+y",),
+        slash="copy",
+        footer="copy",
+        when=_answered,
+    ),
+    Command(
+        name="retry",
+        title="Try again",
+        help="After an error: load the model again if that failed, and answer the last message.",
+        slash="retry",
+        when=lambda situation: situation.state == "failed",
+    ),
+    Command(
+        name="rename",
+        title="Rename the conversation",
+        help="Give the conversation a title of your own.",
+        keys=("f2",),
+        slash="rename",
+        argument="TITLE",
+        when=_stored,
+    ),
+    Command(
+        name="pin",
+        title="Pin or unpin the conversation",
+        help="Keep the conversation at the top of the list, or no longer.",
+        slash="pin",
+        when=_stored,
+    ),
+    Command(
+        name="delete",
+        title="Delete the conversation",
+        help="Take the conversation off the list; it can be brought back with undo.",
+        slash="delete",
+        when=_stored,
+    ),
+    Command(
+        name="undo",
+        title="Undo the deletion",
+        help="Bring the conversation back that was deleted last.",
+        keys=("f8",),
+        slash="undo",
+        when=lambda situation: situation.can_undo,
+    ),
+    Command(
+        name="settings",
+        title="Instructions and sampling",
+        help="What the model is told before every conversation, presets, and how its words are chosen.",
+        keys=("f3",),
+        slash="settings",
+        footer="settings",
+        group="Model",
+    ),
+    Command(
+        name="sidebar",
+        title="Show or hide the list",
+        help="The list of conversations; it hides by itself below 100 columns.",
+        keys=("ctrl+b",),
+        group="App",
+    ),
+    Command(
+        name="switch_theme",
+        title="Dark or light",
+        help="Change between the dark and the light theme.",
+        keys=("f4",),
+        slash="theme",
+        group="App",
+    ),
+    Command(
+        name="command_palette",
+        title="All commands",
+        help="Find and run any command by its name.",
+        keys=("ctrl+p",),
+        footer="commands",
+        group="App",
+    ),
+    Command(
+        name="help",
+        title="Help",
+        help="Keys, commands and what a message can do.",
+        keys=("f1",),
+        slash="help",
+        footer="help",
+        group="App",
+    ),
+    Command(
+        name="quit",
+        title="Quit",
+        help="Leave; a half-written answer and an unsent message are kept.",
+        keys=("ctrl+q",),
+        slash="quit",
+        group="App",
+    ),
+)
+
+
+def available(situation: Situation) -> tuple[Command, ...]:
+    """Those that make sense now."""
+    return tuple(command for command in COMMANDS if command.when(situation))

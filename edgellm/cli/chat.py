@@ -1,4 +1,4 @@
-"""`edgellm chat`: a conversation in lines, on a terminal or through a pipe."""
+"""`edgellm chat`: the chat app; in lines through a pipe, on a plain terminal, or where that is asked for."""
 
 from __future__ import annotations
 
@@ -17,6 +17,9 @@ def chat(
     model: options.Model = None,
     system: options.System = None,
     plain: Annotated[bool, typer.Option("--plain", metavar="", help="Line by line; works through a pipe too.")] = False,
+    resume: Annotated[
+        bool, typer.Option("--resume", metavar="", help="Go on with the conversation last written in (not in lines).")
+    ] = False,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
     top_k: options.TopK = None,
@@ -35,7 +38,7 @@ def chat(
 ) -> int:
     """Talk with a model; it remembers what was said. /help lists what can be typed besides."""
     from edgellm import config
-    from edgellm.cli import prompt
+    from edgellm.cli import full_screen, prompt
 
     wishes = prompt.wishes(max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
     settings = config.load(
@@ -52,6 +55,10 @@ def chat(
             "log_level": log_level,
         }
     )
+    if not plain and full_screen.possible():
+        return full_screen.run(settings, wishes, prompt.utf8(system or ""), resume=resume, any_model=model is None)
+    if resume:
+        raise typer.BadParameter("--resume needs a terminal, without --plain: lines are not kept")
     return converse(settings, wishes, system)
 
 

@@ -73,8 +73,9 @@ def root(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command. Returns its exit code: 0, 1 for an error, 2 for a wrong command line, 130 after Ctrl-C."""
     _write_any_text()
+    given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = app(None if arguments is None else list(arguments), prog_name="edgellm", standalone_mode=False)
+        result = app(given or _usual(), prog_name="edgellm", standalone_mode=False)
         sys.stdout.flush()
     except BrokenPipeError:
         _stop_writing()
@@ -86,6 +87,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
             raise
         return _told(error)
     return result if isinstance(result, int) else 0
+
+
+def _usual() -> list[str]:
+    """What is done without arguments: the chat app where there is a terminal for it, else the help is shown."""
+    from edgellm.cli import full_screen
+
+    return ["chat"] if full_screen.possible() else []
 
 
 def _told(error: Exception) -> int:

@@ -1,0 +1,398 @@
+"""The chat app: connects screens, controller and model; imports nothing of the engine."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import time
+from collections.abc import Coroutine, Iterable
+from typing import TYPE_CHECKING, Any, ClassVar
+
+from textual import on
+from textual.app import App, SystemCommand
+from textual.binding import Binding, BindingType
+from textual.screen import Screen
+from textual.timer import Timer
+
+from edgellm.errors import EdgeLLMError
+from tui import commands
+from tui.commands import COMMANDS, Command, Situation
+from tui.composer import Composer
+from tui.controller import Controller
+from tui.dialogs import Dialogs
+from tui.model_choice import ModelChoice
+from tui.notices import ChatChanged, ChatShown, Deleted, ListChanged, MeterChanged, Notice, Outgrown, StateChanged
+from tui.opening import Cancelled
+from tui.screens.chat import ChatScreen
+from tui.start import Start
+from tui.store.store import Store
+from tui.styles.themes import THEMES
+from tui.widgets import signals
+
+if TYPE_CHECKING:
+    from tui.store.records import Chat
+
+DRAFT_S = 0.5
+"""How long after the last key an unsent message is kept and counted."""
+TWICE_S = 2.0
+"""A second Ctrl-C within this time leaves."""
+
+
+class ChatApp(App[None]):
+    """Everything is done through the `Controller`; what it tells is handed to the screen, in order."""
+
+    CSS_PATH = "styles/app.tcss"
+    TITLE = "edgellm"
+    COMMAND_PALETTE_BINDING = "ctrl+p"
+    BINDINGS: ClassVar[list[BindingType]] = [
+        *(
+            Binding(key, command.name, command.title, show=False, priority=key != "escape")
+            for command in COMMANDS
+            for key in command.keys
+        ),
+        Binding("escape", "leave_editing", "Leave editing", show=False),
+        Binding("ctrl+c", "interrupt", "Copy, stop, or leave", show=False, priority=True),
+    ]
+
+    def __init__(self, start: Start) -> None:
+        super().__init__()
+        for theme in THEMES:
+            self.register_theme(theme)
+        self.theme = THEMES[0].name
+        self.start = start
+        self.store = Store(start.folder)
+        self.controller = Controller(self.store)
+        self.chat_screen = ChatScreen(start.settings.model, start.settings.offline)
+        self.models = ModelChoice(self.controller, start.settings, start.open_model, self.chat_screen.show_fetching)
+        self.composer = Composer(self.controller, self.chat_screen.prompt)
+        self.dialogs = Dialogs(self)
+        self._begun = asyncio.Event()
+        self._heard: asyncio.Queue[Notice] = asyncio.Queue()
+        self._deleted: Chat | None = None
+        self._draft_timer: Timer | None = None
+        self._interrupted = 0.0
+        self._leaving = False
+
+    def get_default_screen(self) -> Screen[None]:
+        return self.chat_screen
+
+    def on_mount(self) -> None:
+        self.update_commands()
+        self.call_after_refresh(self.run_worker, self._begin(), group="begin")
+
+    # From the first paint to a loaded model
+
+    async def _begin(self) -> None:
+        try:
+            notes = await self.store.open()
+            await self._restore()
+            self.controller.listen(self._heard.put_nowait)
+            self.run_worker(self._hear(), group="hear")
+            if not (self.start.resume and await self.controller.resume_last()):
+                await self.controller.new()
+            if self.start.options:
+                await self.controller.configure(**self.start.options)
+        except EdgeLLMError as error:
+            self.exit(return_code=1, message=f"error: {error}")
+            return
+        for note in notes:
+            self.notify(note, severity="warning", timeout=10, markup=False)
+        self._begun.set()
+        self.chat_screen.header.watch_memory()
+        self.use(self.chat_screen.header.model)
+
+    async def _restore(self) -> None:
+        from tui.store import presets
+
+        kept = await self.store.read(presets.preferences)
+        if kept.get("theme") in {theme.name for theme in THEMES}:
+            self.theme = str(kept["theme"])
+        self.chat_screen.set_class(kept.get("list") is False, "-no-list")
+        if self.start.any_model and isinstance(kept.get("model"), str):
+            self.chat_screen.header.model = str(kept["model"])
+        await self.composer.remember()
+
+    def use(self, name: str) -> None:
+        """Answer with the model `name` as soon as it is there."""
+        self.chat_screen.header.model = name
+        self.chat_screen.show_notice("")
+        self.run_worker(self._use(name), group="opening")
+
+    async def _use(self, name: str) -> None:
+        try:
+            if not await self.models.take(name):
+                return
+        except Exception as error:
+            self._failed_to_open(error)
+            return
+        model = self.controller.model
+        assert model is not None
+        self.chat_screen.header.model = model.info.name
+        self.remember("model", name)
+        self.update_commands()
+
+    def _failed_to_open(self, error: Exception) -> None:
+        if self.controller.model is not None:
+            self.chat_screen.header.model = self.controller.model.info.name
+        if isinstance(error, Cancelled):
+            self.notify(str(error), markup=False)
+        elif isinstance(error, EdgeLLMError):
+            self.chat_screen.show_notice(f"✗ {error}  ^O chooses another model.", error=True)
+        else:
+            self.chat_screen.show_notice(f"✗ {type(error).__name__}: {error}. This is a bug in edgellm.", error=True)
+
+    # What the controller tells
+
+    async def _hear(self) -> None:
+        while True:
+            notice = await self._heard.get()
+            if self._leaving:
+                return
+            await self.chat_screen.hear(notice)
+            if isinstance(notice, ChatShown | StateChanged | ListChanged | ChatChanged | Deleted):
+                self.update_commands()
+            if isinstance(notice, ChatShown | ListChanged | ChatChanged):
+                await self._list()
+            match notice:
+                case ChatShown():
+                    await self.composer.begin()
+                case Deleted(chat=chat):
+                    self._deleted = chat
+                    self.notify(f"Deleted “{chat.title}”. F8 brings it back.", timeout=8, markup=False)
+                    self.update_commands()
+                case Outgrown():
+                    self.dialogs.outgrown(notice)
+                case StateChanged(state="idle"):
+                    await self.models.retire()
+                case MeterChanged(meter=meter):
+                    self.chat_screen.header.meter = meter
+
+    async def _list(self) -> None:
+        from tui.store import chats
+
+        shown = self.controller.chat.id if self.controller.chat is not None else None
+        self.chat_screen.show_chats(await self.store.read(chats.listing), shown)
+
+    # What the person does
+
+    def do(self, work: Coroutine[Any, Any, object]) -> None:
+        """Run `work` in the background; what goes wrong is told."""
+        self.run_worker(self._guarded(work), group="work")
+
+    async def _guarded(self, work: Coroutine[Any, Any, object]) -> None:
+        await self._begun.wait()
+        try:
+            await work
+        except EdgeLLMError as error:
+            self.notify(str(error), severity="error", timeout=10, markup=False)
+
+    @on(signals.Submitted)
+    def _submitted(self, event: signals.Submitted) -> None:
+        from tui import slash
+
+        text = event.text.strip()
+        if not text:
+            return
+        if (found := slash.read(text)) is not None:
+            self.chat_screen.prompt.fill("")
+            self.do(self._obey(*found))
+        elif (word := slash.unknown(text)) is not None:
+            self.notify(f"There is no command /{word}; F1 shows them all.", severity="warning", markup=False)
+        else:
+            self.chat_screen.prompt.fill("")
+            self.chat_screen.show_notice("")
+            self.do(self.composer.send(text))
+
+    async def _obey(self, command: Command, argument: str) -> None:
+        action = getattr(self, f"action_{command.name}")
+        result = action(argument) if command.argument else action()
+        if result is not None:
+            await result
+
+    @on(signals.Drafted)
+    def _drafted(self, event: signals.Drafted) -> None:
+        self.run_worker(self._suggest(event.text), exclusive=True, group="suggest")
+        if self._draft_timer is not None:
+            self._draft_timer.stop()
+        self._draft_timer = self.set_timer(DRAFT_S, lambda: self.do(self.composer.keep()))
+
+    async def _suggest(self, text: str) -> None:
+        from tui import slash
+
+        offered = slash.suggestions(text, self.situation) or await self.composer.files(text)
+        self.chat_screen.suggest(offered if self.chat_screen.prompt.text == text else ())
+
+    @on(signals.ChatChosen)
+    def _chat_chosen(self, event: signals.ChatChosen) -> None:
+        self.do(self.controller.open(event.chat))
+        self.chat_screen.prompt.focus()
+
+    @on(signals.EditWanted)
+    def _edit_wanted(self, event: signals.EditWanted) -> None:
+        entry = next(one for one in self.controller.path if one.id == event.entry)
+        self.composer.edit(entry)
+        self.chat_screen.show_notice("Editing an earlier message: Enter sends it in a new branch, Esc leaves it.")
+
+    @on(signals.RegenerateWanted)
+    def _regenerate_wanted(self, event: signals.RegenerateWanted) -> None:
+        self.do(self.controller.regenerate(event.entry))
+
+    @on(signals.SwitchWanted)
+    def _switch_wanted(self, event: signals.SwitchWanted) -> None:
+        self.do(self.controller.switch(event.entry, event.step))
+
+    @on(signals.CopyWanted)
+    def _copy_wanted(self, event: signals.CopyWanted) -> None:
+        self.do(self.copy(event.text, event.what))
+
+    async def copy(self, text: str, what: str) -> None:
+        """To the clipboard, saying only what is known of how it went."""
+        from tui import clipboard
+
+        if await asyncio.to_thread(clipboard.copy, text):
+            self.notify(f"Copied the {what}.", markup=False)
+            return
+        self.copy_to_clipboard(text)
+        self.notify(
+            f"Sent the {what} to the terminal. If it does not paste, the terminal forbids copying.", markup=False
+        )
+
+    # The commands of the registry
+
+    @property
+    def situation(self) -> Situation:
+        path = self.controller.path
+        ready = self._begun.is_set()
+        return Situation(
+            state=self.controller.state if ready else "loading",
+            has_model=self.controller.model is not None,
+            has_chat=self.controller.chat is not None,
+            has_messages=any(entry.speaker == "user" for entry in path),
+            has_answer=any(entry.speaker == "assistant" for entry in path),
+            can_undo=self._deleted is not None,
+        )
+
+    def update_commands(self) -> None:
+        self.chat_screen.show_commands(commands.available(self.situation))
+
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        """Keys of commands work on the main screen only, and only where they make sense."""
+        if action == "leave_editing":
+            return self.composer.editing is not None
+        command = next((one for one in COMMANDS if one.name == action), None)
+        if command is None or action == "quit":
+            return True
+        return self.screen is self.chat_screen and command.when(self.situation)
+
+    def get_system_commands(self, screen: Screen[Any]) -> Iterable[SystemCommand]:
+        """The palette offers what the registry has."""
+        for command in commands.available(self.situation):
+            if command.name != "command_palette":
+                yield SystemCommand(command.title, command.help, self._runner(command))
+
+    def _runner(self, command: Command) -> Any:
+        return lambda: self.do(self._obey(command, ""))
+
+    def action_leave_editing(self) -> None:
+        self.do(self.composer.leave())
+        self.chat_screen.show_notice("")
+
+    def action_stop(self) -> None:
+        if self.controller.state in ("streaming", "stopping"):
+            self.do(self.controller.stop())
+
+    def action_new(self) -> None:
+        self.do(self.controller.new())
+        self.chat_screen.prompt.focus()
+
+    def action_regenerate(self) -> None:
+        self.do(self.controller.regenerate())
+
+    def action_edit(self) -> None:
+        if last := [entry for entry in self.controller.path if entry.speaker == "user"]:
+            self._edit_wanted(signals.EditWanted(last[-1].id))
+
+    def action_copy(self) -> None:
+        if last := [entry for entry in self.controller.path if entry.speaker == "assistant"]:
+            self.do(self.copy(last[-1].text, "answer"))
+
+    def action_retry(self) -> None:
+        if self.controller.model is None:
+            self.use(self.chat_screen.header.model)
+        else:
+            self.do(self.controller.retry())
+
+    def action_pin(self) -> None:
+        if self.controller.chat is not None:
+            self.do(self.controller.pin(not self.controller.chat.pinned))
+
+    def action_delete(self) -> None:
+        self.do(self.controller.delete())
+
+    def action_undo(self) -> None:
+        self._deleted = None
+        self.do(self.controller.undo())
+
+    def action_rename(self, title: str = "") -> None:
+        if title:
+            self.do(self.controller.rename(title))
+        elif self.controller.chat is not None:
+            self.dialogs.rename(self.controller.chat.title)
+
+    def action_search(self, words: str = "") -> None:
+        self.dialogs.search(words)
+
+    def action_models(self, name: str = "") -> None:
+        if name:
+            self.use(name)
+        else:
+            self.dialogs.models()
+
+    def action_settings(self) -> None:
+        self.dialogs.settings()
+
+    def action_help(self) -> None:
+        self.dialogs.help()
+
+    def action_sidebar(self) -> None:
+        hidden = not self.chat_screen.has_class("-no-list")
+        self.chat_screen.set_class(hidden, "-no-list")
+        self.remember("list", not hidden)
+
+    def action_switch_theme(self) -> None:
+        names = [theme.name for theme in THEMES]
+        self.theme = names[(names.index(self.theme) + 1) % len(names)]
+        self.remember("theme", self.theme)
+
+    def action_interrupt(self) -> None:
+        """Ctrl-C: copy what is selected, else stop the answer; twice in a row, leave."""
+        selected = self.screen.get_selected_text()
+        now = time.monotonic()
+        if selected:
+            self.do(self.copy(selected, "selection"))
+        elif self.controller.state == "streaming":
+            self.action_stop()
+        elif now - self._interrupted < TWICE_S:
+            self.run_worker(self.action_quit(), group="quit")
+        else:
+            self._interrupted = now
+            self.notify("Press Ctrl-C again to quit.", timeout=TWICE_S)
+
+    async def action_quit(self) -> None:
+        """Keep everything, give the model's memory back, leave."""
+        if self._leaving:
+            return
+        self._leaving = True
+        with contextlib.suppress(EdgeLLMError):
+            if self._begun.is_set():
+                await self.composer.keep_draft()
+                await self.controller.close()
+        await self.models.close()
+        await self.store.close()
+        self.exit()
+
+    def remember(self, name: str, value: str | bool) -> None:
+        """A choice made in the app, for the next time."""
+        from tui.store import presets
+
+        self.do(self.store.write(presets.set_preference, name, value))

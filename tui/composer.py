@@ -1,0 +1,76 @@
+"""What is being written: a message, or an earlier one in other words; its draft is kept, its tokens are counted."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from edgellm.errors import EdgeLLMError
+from tui.controller import Controller
+from tui.mentions import Mentions
+from tui.store import drafts
+from tui.store.records import Entry
+from tui.widgets.prompt import Prompt
+from tui.widgets.suggestions import Suggestion
+
+
+class Composer:
+    """Belongs to the conversation shown; `editing` is the message that is written anew, if one is."""
+
+    def __init__(self, controller: Controller, prompt: Prompt) -> None:
+        self._controller = controller
+        self._prompt = prompt
+        self._mentions = Mentions(Path.cwd())
+        self.editing: int | None = None
+
+    async def begin(self) -> None:
+        """Another conversation is shown: its unsent words come back."""
+        self.editing = None
+        self._prompt.fill(await self._controller.draft())
+
+    async def remember(self) -> None:
+        """Have what was sent before at the arrow keys."""
+        sent = await self._controller.store.read(drafts.history)
+        self._prompt.sent = tuple(reversed(sent))
+
+    async def files(self, text: str) -> list[Suggestion]:
+        """The files that may be meant by an `@` at the end of `text`."""
+        query = self._mentions.typed(text)
+        return [] if query is None else await self._mentions.suggestions(query)
+
+    async def send(self, text: str) -> None:
+        """Send `text` with the files it names; where that fails, it is in the prompt again. Raises EdgeLLMError."""
+        model = self._controller.model if self._controller.state == "idle" else None
+        try:
+            attachments = await self._mentions.attachments(text, model)
+        except EdgeLLMError:
+            self._prompt.fill(text)
+            raise
+        editing, self.editing = self.editing, None
+        if editing is not None:
+            await self._controller.edit(editing, text, attachments or None)
+        else:
+            await self._controller.send(text, attachments)
+        await self._controller.store.write(drafts.remember, text)
+        await self.remember()
+
+    async def keep(self) -> None:
+        """Keep the unsent words, and count them."""
+        await self.keep_draft()
+        if self._controller.state == "idle":
+            await self._controller.measure(self._prompt.text)
+
+    async def keep_draft(self) -> None:
+        if self.editing is None:
+            await self._controller.save_draft(self._prompt.text)
+
+    def edit(self, entry: Entry) -> None:
+        self.editing = entry.id
+        self._prompt.fill(entry.text)
+        self._prompt.focus()
+
+    async def leave(self) -> bool:
+        """Give the editing up, if there is any."""
+        if self.editing is None:
+            return False
+        await self.begin()
+        return True

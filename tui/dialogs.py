@@ -1,0 +1,65 @@
+"""Opens the dialogs over the chat, and does what they return."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tui.notices import Offer, Outgrown
+
+if TYPE_CHECKING:
+    from tui.app import ChatApp
+    from tui.screens.search import Found
+
+
+class Dialogs:
+    """Their screens are imported when they are first opened."""
+
+    def __init__(self, app: ChatApp) -> None:
+        self._app = app
+
+    def outgrown(self, notice: Outgrown) -> None:
+        from tui.screens.outgrown import OutgrownScreen
+
+        def chosen(offer: Offer | None) -> None:
+            if offer is not None:
+                self._app.do(self._app.controller.choose(offer))
+
+        self._app.push_screen(OutgrownScreen(notice, self._app.controller.path), chosen)
+
+    def rename(self, title: str) -> None:
+        from tui.screens.rename import RenameScreen
+
+        def chosen(new: str | None) -> None:
+            if new:
+                self._app.do(self._app.controller.rename(new))
+
+        self._app.push_screen(RenameScreen(title), chosen)
+
+    def search(self, words: str) -> None:
+        from tui.screens.search import SearchScreen
+
+        def chosen(found: Found | None) -> None:
+            if found is not None:
+                self._app.chat_screen.jump_to(found.entry)
+                self._app.do(self._app.controller.open(found.chat, found.entry))
+
+        self._app.push_screen(SearchScreen(self._app.store, words), chosen)
+
+    def models(self) -> None:
+        from tui.screens.models import ModelsScreen
+
+        def chosen(name: str | None) -> None:
+            if name:
+                self._app.use(name)
+
+        self._app.push_screen(ModelsScreen(self._app.start.settings, self._app.chat_screen.header.model), chosen)
+
+    def settings(self) -> None:
+        from tui.screens.settings import SettingsScreen
+
+        self._app.push_screen(SettingsScreen(self._app.controller))
+
+    def help(self) -> None:
+        from tui.screens.help import HelpScreen
+
+        self._app.push_screen(HelpScreen())

@@ -1,0 +1,47 @@
+"""Files that a message names with `@`: offered while they are typed, read when it is sent."""
+
+from __future__ import annotations
+
+import asyncio
+import re
+import time
+from collections.abc import Sequence
+from pathlib import Path
+
+from edgellm.model import Model
+from tui import files
+from tui.store.records import Attachment
+from tui.widgets.suggestions import Suggestion
+
+FRESH_S = 10.0
+"""How long a listing of the folder is good for."""
+_MENTION = re.compile(r"(?:^|(?<=\s))@(\S+)")
+_TYPED = re.compile(r"(?:^|\s)@(\S*)\Z")
+
+
+class Mentions:
+    """Of files below `folder`, which is listed when the first `@` is typed."""
+
+    def __init__(self, folder: Path) -> None:
+        self._folder = folder
+        self._names: Sequence[str] = ()
+        self._listed = -FRESH_S
+
+    @staticmethod
+    def typed(text: str) -> str | None:
+        """What follows the `@` that is being typed at the end of `text`, if one is."""
+        match = _TYPED.search(text)
+        return None if match is None else match[1]
+
+    async def suggestions(self, query: str) -> list[Suggestion]:
+        if time.monotonic() - self._listed >= FRESH_S:
+            self._names = await asyncio.to_thread(files.listing, self._folder)
+            self._listed = time.monotonic()
+        found = files.find(query, self._names)
+        return [] if query in found[:1] else [Suggestion(f"@{name} ") for name in found]
+
+    async def attachments(self, text: str, model: Model | None) -> tuple[Attachment, ...]:
+        """The files that `text` names. A word that is no file's name is left alone. Raises RequestError."""
+        names = [name for name in dict.fromkeys(_MENTION.findall(text)) if (self._folder / name).is_file()]
+        found = [await asyncio.to_thread(files.read, self._folder, name) for name in names]
+        return tuple([await files.counted(model, one) if model is not None else one for one in found])

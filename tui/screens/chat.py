@@ -1,0 +1,207 @@
+"""The main screen: conversations at the left, messages, and the prompt below; turns notices into what is seen."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+from textual import on
+from textual.app import ComposeResult
+from textual.containers import Horizontal, Vertical
+from textual.content import Content
+from textual.events import Resize
+from textual.geometry import Offset
+from textual.screen import Screen
+from textual.widget import Widget
+from textual.widgets import Static
+
+from tui import notices
+from tui.commands import Command
+from tui.notices import Notice
+from tui.opening import Progress
+from tui.store.records import Chat
+from tui.widgets import figures
+from tui.widgets.chat_list import ChatList
+from tui.widgets.footer import Footer
+from tui.widgets.header import Header
+from tui.widgets.message_list import MessageList
+from tui.widgets.prompt import Prompt
+from tui.widgets.question import MARK
+from tui.widgets.suggestions import Suggestion, Suggestions
+
+NARROW, SHORT = 100, 16
+Suggest = Callable[[str], Sequence[Suggestion]]
+
+
+class ChatScreen(Screen[None]):
+    """Knows no controller: the app passes notices in with `hear`, and hears the widgets' messages."""
+
+    def __init__(self, model: str, offline: bool) -> None:
+        super().__init__()
+        self.header = Header()
+        self.header.set_reactive(Header.model, model)
+        self.header.set_reactive(Header.offline, offline)
+        self.chats = ChatList()
+        self.messages = MessageList()
+        self.prompt = Prompt()
+        self.suggestions = Suggestions()
+        self.footer = Footer()
+        self._fetching = Static(id="fetching")
+        self._notice = Static(id="notice", markup=False)
+        self._latest = Static("↓ jump to latest", id="latest")
+        self._jump: int | None = None
+
+    def compose(self) -> ComposeResult:
+        yield self.header
+        with Horizontal(id="middle"):
+            with Vertical(id="sidebar"):
+                yield self.chats
+                yield self._fetching
+            with Vertical(id="main"):
+                yield self.messages
+                yield self._latest
+                yield self._notice
+                yield self.suggestions
+                with Horizontal(id="compose"):
+                    yield Static(MARK, id="mark")
+                    yield self.prompt
+        yield self.footer
+
+    def on_mount(self) -> None:
+        self.prompt.focus()
+        self.watch(self.messages, "at_end", self._end_changed, init=False)
+
+    def on_resize(self, event: Resize) -> None:
+        self.set_class(event.size.width < NARROW, "-narrow")
+        self.set_class(event.size.height < SHORT, "-short")
+
+    def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
+        """A widget that was removed a moment ago cannot be clicked (it would end the app)."""
+        widget, offset = super().get_widget_and_offset_at(x, y)
+        return (widget, offset) if widget is None or widget.is_attached else (None, None)
+
+    def show_commands(self, commands: Sequence[Command]) -> None:
+        self.footer.commands = tuple(command for command in commands if command.footer and command.keys)
+
+    def show_chats(self, chats: Sequence[Chat], shown: int | None) -> None:
+        self.chats.show(chats, shown)
+
+    def show_fetching(self, progress: Progress | None) -> None:
+        """How far the model's download is; at narrow widths in the top line."""
+        self.header.detail = "" if progress is None else _short(progress)
+        self._fetching.update("" if progress is None or not progress.total else _long(progress))
+
+    def show_notice(self, text: str, *, error: bool = False) -> None:
+        self._notice.update(text)
+        self._notice.set_class(bool(text), "-shown")
+        self._notice.set_class(error, "-error")
+
+    def jump_to(self, entry: int | None) -> None:
+        """The next conversation that is shown is shown around this message."""
+        self._jump = entry
+
+    async def hear(self, notice: Notice) -> None:
+        """Notices come one after the other, in their order."""
+        match notice:
+            case notices.ChatShown(path=path):
+                await self.messages.show(path, self._jump)
+                self._jump = None
+            case notices.EntryAdded(entry=entry):
+                await self.messages.add(entry)
+            case notices.EntrySettled(entry=entry):
+                self.messages.settle(entry)
+            case notices.MeterChanged(meter=meter):
+                self.header.meter = meter
+            case notices.StateChanged(state=state, detail=detail):
+                self._state(state, detail)
+            case notices.Warned(message=message):
+                self.notify(message, severity="warning", markup=False)
+            case _:
+                self._grown(notice)
+
+    def _grown(self, notice: Notice) -> None:
+        """What belongs to an answer that is being written."""
+        entry = getattr(notice, "entry", None)
+        answer = self.messages.answer(entry) if isinstance(entry, int) else None
+        if answer is None:
+            return
+        match notice:
+            case notices.TextAdded(text=text):
+                answer.add(text)
+            case notices.ReasoningAdded(text=text):
+                answer.think(text)
+            case notices.CallChanged(index=index, call=call):
+                answer.call(index, call)
+            case notices.PromptProgress(done=done, total=total):
+                answer.read(done, total)
+            case notices.StatsChanged(stats=stats):
+                answer.tell(stats)
+            case _:
+                pass
+
+    def _state(self, state: notices.State, detail: str) -> None:
+        self.header.detail = (detail or "loading …") if state == "loading" else ""
+        self.show_notice(detail if state == "failed" else "", error=state == "failed")
+
+    def _end_changed(self, at_end: bool) -> None:
+        self._latest.set_class(not at_end, "-shown")
+
+    @on(Suggestions.Chosen)
+    def _chosen(self, event: Suggestions.Chosen) -> None:
+        event.stop()
+        before = self.prompt.text[: -len(self._word())] if self._word() else self.prompt.text
+        self.prompt.fill(before + event.text)
+        self.suggest(())
+        if event.complete and event.text.startswith("/") and not event.text.endswith(" "):
+            from tui.widgets.signals import Submitted
+
+            self.post_message(Submitted(self.prompt.text))
+
+    def _word(self) -> str:
+        """The last word of the prompt."""
+        return self.prompt.text.rsplit(None, 1)[-1] if self.prompt.text and not self.prompt.text[-1].isspace() else ""
+
+    def suggest(self, offered: Sequence[Suggestion]) -> None:
+        self.suggestions.offer(offered)
+        self.prompt.choosing = bool(offered)
+
+    @on(Prompt.Choosing)
+    def _choosing(self, event: Prompt.Choosing) -> None:
+        event.stop()
+        self.suggestions.key(event.key)
+        self.prompt.choosing = bool(self.suggestions.display)
+
+    def on_click(self, event: object) -> None:
+        if getattr(event, "widget", None) is self._latest:
+            self.messages.to_end()
+
+    def action_page(self, step: int) -> None:
+        if step < 0:
+            self.messages.scroll_page_up(animate=False)
+        else:
+            self.messages.scroll_page_down(animate=False)
+
+    def action_message(self, step: int) -> None:
+        """Move the focus among the messages."""
+        self.focus_previous(".message") if step < 0 else self.focus_next(".message")
+
+
+def _short(progress: Progress) -> str:
+    if not progress.total:
+        return progress.label
+    return f"⇣ {progress.done / progress.total:.0%} of {figures.size(progress.total)}"
+
+
+def _long(progress: Progress) -> Content:
+    """In the list's column: what, how far, how fast, how long yet."""
+    part = progress.done / progress.total
+    left = (progress.total - progress.done) / progress.per_s if progress.per_s else None
+    speed = f"{figures.size(progress.per_s)}/s" if progress.per_s else ""
+    rest = f"{int(left) // 60}:{int(left) % 60:02}" if left is not None else ""
+    name = progress.label.rpartition(" ")[2]
+    return Content("\n").join(
+        [
+            Content.styled(f"⇣ {name}", "$foreground").truncate(22, ellipsis=True),
+            Content.styled(figures.bar(part, 22), "$accent"),
+            Content(f"{part:.0%}  {speed}  {rest}"),
+        ]
+    )

@@ -1,0 +1,53 @@
+"""Tells that a conversation does not fit its context any more, what each way out would leave out, and asks."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from textual.app import ComposeResult
+from textual.containers import Vertical
+from textual.content import Content
+from textual.widgets import OptionList, Static
+from textual.widgets.option_list import Option
+
+from tui.notices import Offer, Outgrown
+from tui.screens.dialog import Dialog
+from tui.store.records import Entry
+from tui.widgets.figures import tokens
+
+_TITLES = {
+    "drop": "Leave out the oldest messages, once",
+    "window": "Keep the latest messages, now and from here on",
+    "summary": "Put a summary in place of the oldest messages",
+}
+
+
+class OutgrownScreen(Dialog[Offer]):
+    def __init__(self, outgrown: Outgrown, path: Sequence[Entry]) -> None:
+        super().__init__()
+        self._outgrown = outgrown
+        self._path = path
+
+    def compose(self) -> ComposeResult:
+        meter = self._outgrown.meter
+        needed = f"It needs {tokens(meter.used)} tokens and {tokens(meter.reserve)} for the answer"
+        with Vertical(classes="dialog"):
+            yield Static("The conversation is longer than the model's context", classes="title")
+            yield Static(f"{needed}; the context holds {tokens(meter.limit)}. Nothing was cut.", markup=False)
+            yield Static("", classes="hint")
+            if self._outgrown.offers:
+                yield OptionList(*(Option(self._row(offer)) for offer in self._outgrown.offers), markup=False)
+                yield Static("Enter chooses   Esc decides later", classes="hint")
+            else:
+                yield Static("Even the last message alone is too long. Shorten it (^E).   Esc closes", classes="hint")
+
+    def _row(self, offer: Offer) -> Content:
+        count = offer.left_out
+        last = " ".join(self._path[count - 1].text.split())[:50] if 0 < count <= len(self._path) else ""
+        plural = "s" * (count != 1)
+        about = f"{count} message{plural} up to “{last}” left out; {tokens(offer.used)} tokens remain"
+        return Content("\n").join([Content.styled(_TITLES[offer.kind], "bold"), Content.styled(about, "$text-muted")])
+
+    def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
+        event.stop()
+        self.dismiss(self._outgrown.offers[event.option_index])

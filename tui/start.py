@@ -1,0 +1,33 @@
+"""How the app begins: what the command line and the settings say."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+from edgellm.config import Settings
+from tui.opening import OpenModel, open_model
+
+
+@dataclass(frozen=True)
+class Start:
+    """`any_model`: the one used last may take the place of the setting's.
+
+    `sampling` holds fields of `SamplingParams`; `folder` is where conversations are kept.
+    """
+
+    settings: Settings
+    folder: Path
+    any_model: bool = True
+    resume: bool = False
+    system: str = ""
+    sampling: dict[str, Any] = field(default_factory=dict)
+    max_tokens: int | None = None
+    open_model: OpenModel = open_model
+
+    @property
+    def options(self) -> dict[str, Any]:
+        """What is given of `Options`, for the conversation that is shown first."""
+        given = {"system": self.system, "sampling": self.sampling, "max_tokens": self.max_tokens}
+        return {name: value for name, value in given.items() if value}

@@ -1,0 +1,1 @@
+"""How the app looks: themes here, sizes and places in `app.tcss`."""

@@ -1,0 +1,144 @@
+"""The conversation: the messages near the reader are mounted, the others come when the reader scrolls to them."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+
+from textual.containers import VerticalScroll
+from textual.reactive import reactive
+from textual.widget import Widget
+
+from tui.store.records import Entry
+from tui.widgets.answer import Answer
+from tui.widgets.question import Question
+from tui.widgets.tool_calls import ToolResults
+from tui.widgets.welcome import Welcome
+
+WINDOW = 20
+"""Messages that are mounted at first, and more at each end that the reader comes to."""
+NEAR = 3
+"""Rows from an end at which more is mounted."""
+TICK_S = 0.1
+
+
+class MessageList(VerticalScroll, can_focus=False):
+    """Stays at the latest words until the reader scrolls away, and where the reader is after that."""
+
+    at_end: reactive[bool] = reactive(True)
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._entries: list[Entry] = []
+        self._first = 0
+        self._last = 0
+        self._mounted: dict[int, Widget] = {}
+        self._growing = False
+
+    def on_mount(self) -> None:
+        self.set_interval(TICK_S, self._tick)
+
+    @property
+    def answers(self) -> Iterable[Answer]:
+        return [widget for widget in self._mounted.values() if isinstance(widget, Answer)]
+
+    def answer(self, entry: int) -> Answer | None:
+        """The answer with this id, if it is mounted."""
+        widget = self._mounted.get(entry)
+        return widget if isinstance(widget, Answer) else None
+
+    async def show(self, path: Sequence[Entry], entry: int | None = None) -> None:
+        """Draw another conversation or branch, from its end, or around the message `entry`."""
+        self._entries = list(path)
+        found = next((index for index, one in enumerate(path) if one.id == entry), None)
+        self._last = len(path) if found is None else min(len(path), found + WINDOW // 2)
+        self._first = max(0, self._last - WINDOW)
+        self._mounted = {one.id: _widget(one) for one in path[self._first : self._last]}
+        with self.app.batch_update():
+            await self.remove_children()
+            await self.mount_all(self._mounted.values() if self._entries else [Welcome()])
+            if found is None or self._last == len(path):
+                self.anchor()
+        if found is not None:
+            self.anchor(False)
+            target = self._mounted[path[found].id]
+            self.call_after_refresh(self.scroll_to_widget, target, animate=False, top=True)
+            target.focus(scroll_visible=False)
+
+    async def add(self, entry: Entry) -> None:
+        """A message at the end of what is shown."""
+        if not self._entries:
+            await self.remove_children()
+        whole = self._last == len(self._entries)
+        self._entries.append(entry)
+        if not whole:  # the reader is far away; the message is mounted when it is come to
+            if entry.speaker != "user":
+                return
+            await self.show(self._entries)
+            return
+        self._last += 1
+        self._mounted[entry.id] = _widget(entry)
+        await self.mount(self._mounted[entry.id])
+        if entry.speaker == "user":
+            self.anchor()
+
+    def settle(self, entry: Entry) -> None:
+        """`entry` is what was stored of an answer that is over."""
+        self._entries = [entry if one.id == entry.id else one for one in self._entries]
+        if (answer := self.answer(entry.id)) is not None:
+            answer.settle(entry)
+
+    def to_end(self) -> None:
+        """Go to the latest words and stay there."""
+        if self._last < len(self._entries):
+            self.run_worker(self.show(self._entries), exclusive=True, group="messages")
+        else:
+            self.anchor()
+
+    def watch_scroll_y(self, old: float, new: float) -> None:
+        super().watch_scroll_y(old, new)
+        self.at_end = self.scroll_y >= self.max_scroll_y - 1 and self._last == len(self._entries)
+        if self._growing or not self._mounted:
+            return
+        if new <= NEAR and new < old and self._first > 0:
+            self._growing = True
+            self.run_worker(self._grow_up(), group="messages")
+        elif new >= self.max_scroll_y - NEAR and new > old and self._last < len(self._entries):
+            self._growing = True
+            self.run_worker(self._grow_down(), group="messages")
+
+    async def _grow_up(self) -> None:
+        first = max(0, self._first - WINDOW)
+        more = {one.id: _widget(one) for one in self._entries[first : self._first]}
+        height = self.virtual_size.height
+        self._first, self._mounted = first, {**more, **self._mounted}
+        with self.app.batch_update():
+            await self.mount_all(more.values(), before=0)
+
+        def keep() -> None:
+            self.scroll_to(y=self.scroll_y + self.virtual_size.height - height, animate=False, force=True)
+            self._growing = False
+
+        self.call_after_refresh(keep)
+
+    async def _grow_down(self) -> None:
+        last = min(len(self._entries), self._last + WINDOW)
+        more = {one.id: _widget(one) for one in self._entries[self._last : last]}
+        self._last, self._mounted = last, {**self._mounted, **more}
+        await self.mount_all(more.values())
+        self._growing = False
+
+    def _tick(self) -> None:
+        live = [answer for answer in self.answers if answer.live]
+        if live:
+            for answer in live:
+                answer.draw(animated=self.app.animation_level != "none")
+
+
+def _widget(entry: Entry) -> Widget:
+    match entry.speaker:
+        case "user":
+            return Question(entry)
+        case "assistant":
+            return Answer(entry)
+        case "tool":
+            return ToolResults(entry.results)
