@@ -8,6 +8,7 @@ from collections.abc import Iterator
 from sqlite3 import Connection, Row
 
 from tui.store.records import Hit
+from tui.store.rows import readable
 
 LIMIT = 100
 _BEGIN, _END = "\x01", "\x02"  # marks around matches; a message that contains them only gets odd highlights
@@ -20,7 +21,7 @@ def find(connection: Connection, query: str, limit: int = LIMIT) -> tuple[Hit, .
 
     Call it with `Store.write`: what changed since the last search is put into the index first.
     """
-    words = query.split()
+    words = readable(query).replace("\0", " ").split()
     if not words:
         return ()
     titles = list(_titles(connection, words, limit))
