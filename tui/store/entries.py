@@ -40,6 +40,7 @@ def add(
     """
     if parent is not None and _row(connection, parent)["chat"] != chat:
         raise Gone(f"Message {parent} is not part of conversation {chat}.")
+    _leave(connection, chat, parent)
     now = time.time()
     values = {"chat": chat, "parent": parent, "speaker": speaker, "created": now, "updated": now, "owner": owner}
     values |= {"results": rows.written(tuple(results))} | rows.reply_columns(reply)
@@ -121,24 +122,36 @@ def show(connection: Connection, entry: int) -> tuple[Entry, ...]:
     before = path(connection, chat)
     if entry in {each.id for each in before}:
         return before
-    _remember(connection, before, entry)
+    _leave(connection, chat, entry)
     leaf = _lowest(connection, entry)
     connection.execute("UPDATE chats SET leaf = ? WHERE id = ?", (leaf, chat))
     return path_to(connection, leaf)
 
 
-def _remember(connection: Connection, before: tuple[Entry, ...], entry: int) -> None:
-    """Note, where the paths part, how far down the branch that is left went."""
-    kept = {each.id for each in path_to(connection, entry)}
-    parting = next((each.id for each in before if each.id not in kept), None)
+def _leave(connection: Connection, chat: int, entry: int | None) -> None:
+    """Before a branch below `entry` is shown: note, where the paths part, how far down the one shown went."""
+    leaf = connection.execute("SELECT leaf FROM chats WHERE id = ?", (chat,)).fetchone()
+    if leaf is None or leaf["leaf"] in (None, entry):
+        return
+    kept = set() if entry is None else set(_ids_to(connection, entry))
+    parting = next((id for id in _ids_to(connection, leaf["leaf"]) if id not in kept), None)
     if parting is not None:
-        connection.execute("UPDATE entries SET left_at = ? WHERE id = ?", (before[-1].id, parting))
+        connection.execute("UPDATE entries SET left_at = ? WHERE id = ?", (leaf["leaf"], parting))
+
+
+def _ids_to(connection: Connection, entry: int) -> list[int]:
+    """From a first message down to `entry`."""
+    sql = """WITH RECURSIVE up (id, parent) AS (
+            SELECT id, parent FROM entries WHERE id = ?
+            UNION ALL SELECT p.id, p.parent FROM entries p JOIN up ON p.id = up.parent
+        ) SELECT id FROM up"""
+    return [row["id"] for row in connection.execute(sql, (entry,))][::-1]
 
 
 def _lowest(connection: Connection, entry: int) -> int:
     """The leaf where the branch of `entry` was left, else the newest below it."""
     at, below = entry, _row(connection, entry)["left_at"]
-    if below is not None and entry in {each.id for each in path_to(connection, below)}:
+    if below is not None and entry in _ids_to(connection, below):
         at = below
     while (row := connection.execute("SELECT max(id) AS id FROM entries WHERE parent = ?", (at,)).fetchone())["id"]:
         at = row["id"]
