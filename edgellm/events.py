@@ -61,11 +61,12 @@ class Timings(msgspec.Struct, frozen=True):
 
 
 class Started(msgspec.Struct, frozen=True, tag="started"):
-    """The prompt was accepted and its first chunk is being computed."""
+    """The prompt was accepted and its first chunk is being computed; `warnings` say what of it is not honoured."""
 
     prompt_tokens: int
     cached_tokens: int
     choice: int = 0
+    warnings: tuple[str, ...] = ()
 
 
 class Progress(msgspec.Struct, frozen=True, tag="progress"):

@@ -67,8 +67,8 @@ class Vocabulary(Protocol):
         """The token's bytes; b"" for a control token unless `special`."""
         ...
 
-    def pieces(self) -> Iterator[bytes]:
-        """Every token's bytes in the order of ids, control tokens written out."""
+    def pieces(self, *, special: bool = True) -> Iterator[bytes]:
+        """Every token's bytes in the order of ids; control tokens written out, or b"" unless `special`."""
         ...
 
 

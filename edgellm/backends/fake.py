@@ -53,8 +53,8 @@ class ByteVocabulary:
             return bytes([token])
         return _SPECIAL[token - 256].encode() if special else b""
 
-    def pieces(self) -> Iterator[bytes]:
-        return (self.piece(token, special=True) for token in range(len(self)))
+    def pieces(self, *, special: bool = True) -> Iterator[bytes]:
+        return (self.piece(token, special=special) for token in range(len(self)))
 
 
 def hashed(history: Seq[int]) -> int:

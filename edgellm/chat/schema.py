@@ -1,18 +1,14 @@
-"""`fitted`: a caller's JSON Schema as the grammar engine can enforce it, within bounds, and what had to be passed over."""
+"""`fitted`: a JSON Schema as the grammar engine can enforce it, within bounds, and what had to be passed over."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator
 from typing import Any, NamedTuple
 
 import msgspec
 
+from edgellm.chat.schema_bounds import check_bounds
 from edgellm.errors import RequestError
-
-MOST_BYTES = 256 << 10
-MOST_DEPTH = 64
-MOST_NODES = 20_000
 
 # Between tokens one space, or a line's end and indentation: without an end to it a small model may never stop.
 _WRITING = {"whitespace_flexible": True, "whitespace_pattern": r" |\n[ \t]{0,20}"}
@@ -40,7 +36,7 @@ def fitted(schema: dict[str, Any], *, strict: bool) -> Fitted:
     What cannot be enforced is a RequestError that names the keyword if `strict`, and is passed over with a warning if
     not. A schema that is too large or deep, contradicts itself or is malformed is a RequestError either way.
     """
-    _within_bounds(schema)
+    check_bounds(schema)
     exact = with_options(schema, _WRITING)
     problem, _ = _validated(exact)
     if problem is None:
@@ -76,15 +72,13 @@ def _named(problem: str) -> str:
 
 def _validated(schema: dict[str, Any]) -> tuple[str | None, list[str]]:
     """What makes it unusable, or None, and warnings."""
-    from llguidance import LLMatcher
-
-    from edgellm.chat.grammar_limits import limits
+    from llguidance import LLMatcher, LLParserLimits
 
     try:
         grammar = LLMatcher.grammar_from_json_schema(_encoded(schema))
     except ValueError as error:
         return str(error), []
-    failed, messages = LLMatcher.validate_grammar_with_warnings(grammar, limits=limits())
+    failed, messages = LLMatcher.validate_grammar_with_warnings(grammar, limits=LLParserLimits(verbose_errors=False))
     return (messages[0], []) if failed else (None, messages)
 
 
@@ -110,26 +104,3 @@ def _without_bad_patterns(schema: dict[str, Any], warnings: list[str]) -> dict[s
     made = copy(schema)
     assert isinstance(made, dict)
     return made
-
-
-def _within_bounds(schema: dict[str, Any]) -> None:
-    nodes = 0
-    for depth, nodes in _walk(schema):
-        if depth > MOST_DEPTH:
-            raise RequestError(f"The JSON schema is nested more than {MOST_DEPTH} levels deep; make it flatter.")
-        if nodes > MOST_NODES:
-            raise RequestError(f"The JSON schema has more than {MOST_NODES:,} parts; make it smaller.")
-    if len(_encoded(schema)) > MOST_BYTES:
-        raise RequestError(f"The JSON schema is larger than {MOST_BYTES >> 10} KiB; make it smaller.")
-
-
-def _walk(schema: Any) -> Iterator[tuple[int, int]]:
-    """The depth of each node, without recursion, and how many were seen."""
-    waiting, seen = [(schema, 1)], 0
-    while waiting:
-        node, depth = waiting.pop()
-        seen += 1
-        yield depth, seen
-        if isinstance(node, dict | list):
-            children = node.values() if isinstance(node, dict) else node
-            waiting.extend((child, depth + 1) for child in children)

@@ -9,6 +9,7 @@ from typing import Any, Literal
 
 import msgspec
 
+from edgellm.backends.base import Vocabulary
 from edgellm.chat.schema import fitted
 from edgellm.errors import RequestError
 from edgellm.messages import Tool
@@ -54,6 +55,17 @@ def tool_grammar(
     more = f"({writer.text(syntax.between)} call)*" if parallel else ""
     start = f"start: {writer.text(syntax.opening)} call {more} {writer.text(syntax.closing)}"
     return GrammarFormat("\n".join([start, f"call: {' | '.join(names)}", *writer.rules]), "lark")
+
+
+def control_of(vocabulary: Vocabulary) -> Callable[[str], int | None]:
+    """What `tool_grammar` asks for: a control token's id by its spelling."""
+
+    def control(spelling: str) -> int | None:
+        ids = vocabulary.tokenize(spelling, special=True, add_bos=False)
+        silent = ids and not vocabulary.piece(ids[-1])
+        return ids[-1] if silent and vocabulary.piece(ids[-1], special=True) == spelling.encode() else None
+
+    return control
 
 
 class _Writer:

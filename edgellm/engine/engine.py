@@ -153,7 +153,9 @@ class Engine:
         spare = min(budget.rows, budget.batch, self.cache.free) - taken
         drafts = self.proposer.propose(list(tokens), spare)
         longest = {s.id: s.job.max_tokens - s.generated - 1 for s in tokens}
-        return {id: draft[: longest[id]] for id, draft in drafts.items()}
+        grammars = {s.id: s.grammar for s in tokens if s.grammar is not None}
+        drafts = {id: draft[: longest[id]] for id, draft in drafts.items()}
+        return {id: draft[: grammars[id].agreeing(draft)] if id in grammars else draft for id, draft in drafts.items()}
 
     def _timed_decode(self, batch: Batch) -> Rows:
         begin = self._clock()

@@ -47,6 +47,11 @@ class Sampler:
         neutral = params.repetition_penalty == 1.0 and not params.frequency_penalty and not params.presence_penalty
         self._penalizes = not neutral and params.penalty_window != 0
 
+    @property
+    def greedy(self) -> bool:
+        """Whether the best token is taken: then any that is allowed and best of all is best of those allowed."""
+        return self._greedy
+
     def draw(self, rows: Rows, row: int, position: int, history: Seq[int], mask: Mask | None = None) -> int:
         """Next token at `position` of its sequence after `history` (prompt and everything accepted).
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence as Seq
 from dataclasses import dataclass, field
 
+from edgellm.engine.grammar import Grammar
 from edgellm.engine.sampling import Sampler
 from edgellm.engine.speculative.loss_account import LossAccount
 from edgellm.errors import EdgeLLMError
@@ -33,6 +34,7 @@ class Job:
     priority: Priority = "interactive"
     speculation: Speculation = "auto"
     deadline: float | None = None
+    grammar: Grammar | None = None
 
 
 @dataclass(slots=True)
@@ -59,6 +61,7 @@ class Sequence:
         self.id = job.id
         self.tokens: list[int] = list(job.prompt)
         self.sampler = Sampler(job.params, job.seed, vocabulary_size)
+        self.grammar = job.grammar.start(job.stop_tokens) if job.grammar is not None else None
         self.watch = Stopwatch(clock)
         self.slot: int | None = None
         self.computed = 0
@@ -93,8 +96,12 @@ class Sequence:
         """It came to an end of its own: nobody cancelled it, and nothing failed."""
         return self.generated > 0 and self.outcome(self.tokens[-1]) is not None
 
+    def ends_with(self, token: int) -> bool:
+        """`token`, just drawn, ends it: as a stop token does, or the last one that the grammar allows."""
+        return token in self.job.stop_tokens or (self.grammar is not None and self.grammar.ended)
+
     def outcome(self, token: int) -> FinishReason | None:
         """Why the sequence ends with `token`, the last one appended, if it does."""
-        if token in self.job.stop_tokens:
+        if self.ends_with(token):
             return "stop"
         return "length" if self.generated >= self.job.max_tokens else None

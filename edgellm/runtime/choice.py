@@ -20,7 +20,13 @@ class Choice:
     """
 
     def __init__(
-        self, job: Job, index: int, stops: tuple[str, ...], piece: Callable[[int], bytes], load_ms: float
+        self,
+        job: Job,
+        index: int,
+        stops: tuple[str, ...],
+        piece: Callable[[int], bytes],
+        load_ms: float,
+        warnings: tuple[str, ...] = (),
     ) -> None:
         self.job = job
         self.index = index
@@ -29,6 +35,7 @@ class Choice:
         self.timings = Timings()
         self._answer = AnswerStream(piece, stops, index)
         self._load_ms = load_ms
+        self._warnings = warnings
         self._generated = 0
         self._cached = 0
 
@@ -40,7 +47,7 @@ class Choice:
             return [Failed(update.error.code, str(update.error), details(update.error), self.index)]
         if update.started is not None:
             self._cached = update.started
-            events.append(Started(len(self.job.prompt), update.started, self.index))
+            events.append(Started(len(self.job.prompt), update.started, self.index, self._warnings))
         if 0 < update.computed < len(self.job.prompt):
             events.append(Progress(update.computed, len(self.job.prompt), self.index))
         self._push(update, events)

@@ -30,6 +30,7 @@ from edgellm.request import ChatRequest, Conversation, Infill, Input, Prompt, To
 from edgellm.runtime import speculation
 from edgellm.runtime.choice import Choice
 from edgellm.runtime.drafter import DraftSource, load_drafter
+from edgellm.runtime.grammars import Compiled, Grammars
 from edgellm.runtime.speculation import Forgetful, Remembered
 from edgellm.telemetry.metrics import ModelMetrics, Registry
 
@@ -94,6 +95,7 @@ class LocalModel:
             for token in (vocabulary.bos, vocabulary.eos)
         )
         self._template = ChatTemplate(vocabulary.template, bos, eos)
+        self._grammars = Grammars(vocabulary)
         self._info = replace(
             engine.backend.info, name=self._info.name, sampling=self._info.sampling, notes=self._info.notes
         )
@@ -134,7 +136,8 @@ class LocalModel:
         await self.start()
         load_ms = 0.0 if loaded else 1000 * (time.perf_counter() - begin)
         prompt = await self.tokenize(request.input, request.template_args)
-        choices = self._choices(request, prompt, begin, load_ms)
+        compiled = None if request.format is None else await self._grammars.compiled(request.format)
+        choices = self._choices(request, prompt, begin, load_ms, compiled)
         updates: asyncio.Queue[Update] = asyncio.Queue()
         engine = self._running_engine()
         silent = True
@@ -159,7 +162,9 @@ class LocalModel:
                 engine.cancel(id)
                 self._metrics.ended(choice.outcome, choice.timings)
 
-    def _choices(self, request: ChatRequest, prompt: list[int], begin: float, load_ms: float) -> dict[int, Choice]:
+    def _choices(
+        self, request: ChatRequest, prompt: list[int], begin: float, load_ms: float, compiled: Compiled | None
+    ) -> dict[int, Choice]:
         engine, sampling = self._engine, request.sampling
         assert engine is not None
         vocabulary = engine.backend.vocabulary
@@ -178,10 +183,12 @@ class LocalModel:
                 priority=request.priority,
                 speculation=self._settings.speculation if request.speculation == "auto" else request.speculation,
                 deadline=None if request.deadline_s is None else begin + request.deadline_s,
+                grammar=None if compiled is None else compiled.grammar,
             )
             for index in range(request.n)
         ]
-        return {job.id: Choice(job, i, request.stop, vocabulary.piece, load_ms) for i, job in enumerate(jobs)}
+        warnings = () if compiled is None else compiled.warnings
+        return {job.id: Choice(job, i, request.stop, vocabulary.piece, load_ms, warnings) for i, job in enumerate(jobs)}
 
     async def tokenize(self, input: Input, template_args: dict[str, Any] | None = None) -> list[int]:
         await self.start()
@@ -253,6 +260,7 @@ class LocalModel:
             with contextlib.suppress(EdgeLLMError, asyncio.CancelledError):
                 await self._starting
         if self._thread is not None:
+            self._grammars.close()
             await asyncio.to_thread(self._thread.stop)
 
 
@@ -264,8 +272,6 @@ def _check(request: ChatRequest) -> None:
         raise RequestError(f"n must be between 1 and {_MOST_CHOICES}")
     if request.logprobs is not None and not 0 <= request.logprobs <= _MOST_LOGPROBS:
         raise RequestError(f"at most {_MOST_LOGPROBS} log-probabilities a token can be asked for")
-    if request.format is not None:
-        raise Unsupported("this version cannot force an output format yet; ask for it in the prompt")
     if request.tools and request.tool_choice != "none":
         raise Unsupported("this version cannot call tools yet; leave `tools` out")
 

@@ -30,10 +30,11 @@ from edgellm.model import ModelInfo
 from edgellm.request import (
     GREEDY,
     ChatRequest,
+    GrammarFormat,
     Infill,
-    JsonFormat,
     Prompt,
     SamplingParams,
+    SchemaFormat,
     TokenIds,
     ask,
 )
@@ -163,7 +164,8 @@ async def test_raw_prompts_and_ids_are_taken_as_they_are() -> None:
         (ask("hi", logprobs=1000), RequestError),
         (ask("hi", max_tokens=0), RequestError),
         (ask("hi", stop=("",)), RequestError),
-        (ask("hi", format=JsonFormat()), Unsupported),
+        (ask("hi", format=SchemaFormat({"not": {}}, strict=True)), RequestError),
+        (ask("hi", format=GrammarFormat("(", "regex")), RequestError),
         (ask("hi", tools=(Tool("t"),)), Unsupported),
         (ChatRequest(input=Infill("a", "b")), Unsupported),
         (ChatRequest(input=TokenIds(())), RequestError),

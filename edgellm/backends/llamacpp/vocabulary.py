@@ -73,13 +73,13 @@ class LlamaVocabulary:
             piece = known[token] = self._read_piece(token, special)
         return piece
 
-    def pieces(self) -> Iterator[bytes]:
+    def pieces(self, *, special: bool = True) -> Iterator[bytes]:
         # Read anew into one buffer: 150,000 remembered pieces would keep 20 MB for good, and buffers cost most of it.
         room = ctypes.create_string_buffer(256)
         read, vocabulary, view = self._library.llama_token_to_piece, self._vocabulary, memoryview(room)
         for token in range(self._size):
-            size = read(vocabulary, token, room, len(room), 0, True)
-            yield bytes(view[:size]) if size >= 0 else self._read_piece(token, True)
+            size = read(vocabulary, token, room, len(room), 0, special)
+            yield bytes(view[:size]) if size >= 0 else self._read_piece(token, special)
 
     def _read_piece(self, token: int, special: bool) -> bytes:
         assert self._vocabulary, "the backend is closed"
