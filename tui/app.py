@@ -6,6 +6,7 @@ import asyncio
 import contextlib
 import time
 from collections.abc import Coroutine, Iterable
+from functools import partial
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
@@ -21,7 +22,7 @@ from tui.composer import Composer
 from tui.controller import Controller
 from tui.dialogs import Dialogs
 from tui.model_choice import ModelChoice
-from tui.notices import ChatChanged, ChatShown, Deleted, ListChanged, MeterChanged, Notice, Outgrown, StateChanged
+from tui.notices import ChatChanged, ChatShown, Deleted, ListChanged, Notice, Outgrown, StateChanged
 from tui.opening import Cancelled
 from tui.screens.chat import ChatScreen
 from tui.start import Start
@@ -164,8 +165,6 @@ class ChatApp(App[None]):
                     self.dialogs.outgrown(notice)
                 case StateChanged(state="idle"):
                     await self.models.retire()
-                case MeterChanged(meter=meter):
-                    self.chat_screen.header.meter = meter
 
     async def _list(self) -> None:
         from tui.store import chats
@@ -178,6 +177,15 @@ class ChatApp(App[None]):
     def do(self, work: Coroutine[Any, Any, object]) -> None:
         """Run `work` in the background; what goes wrong is told."""
         self.run_worker(self._guarded(work), group="work")
+
+    def show(self, work: Coroutine[Any, Any, object]) -> None:
+        """Show another conversation by `work`, once the unsent words of this one are kept."""
+
+        async def leave() -> None:
+            await self.composer.keep_draft()
+            await work
+
+        self.do(leave())
 
     async def _guarded(self, work: Coroutine[Any, Any, object]) -> None:
         await self._begun.wait()
@@ -224,7 +232,7 @@ class ChatApp(App[None]):
 
     @on(signals.ChatChosen)
     def _chat_chosen(self, event: signals.ChatChosen) -> None:
-        self.do(self.controller.open(event.chat))
+        self.show(self.controller.open(event.chat))
         self.chat_screen.prompt.focus()
 
     @on(signals.EditWanted)
@@ -249,13 +257,10 @@ class ChatApp(App[None]):
         """To the clipboard, saying only what is known of how it went."""
         from tui import clipboard
 
-        if await asyncio.to_thread(clipboard.copy, text):
-            self.notify(f"Copied the {what}.", markup=False)
-            return
-        self.copy_to_clipboard(text)
-        self.notify(
-            f"Sent the {what} to the terminal. If it does not paste, the terminal forbids copying.", markup=False
-        )
+        known = await asyncio.to_thread(clipboard.copy, text)
+        if not known:
+            self.copy_to_clipboard(text)
+        self.notify(clipboard.words(what, known), markup=False)
 
     # The commands of the registry
 
@@ -288,21 +293,19 @@ class ChatApp(App[None]):
         """The palette offers what the registry has."""
         for command in commands.available(self.situation):
             if command.name != "command_palette":
-                yield SystemCommand(command.title, command.help, self._runner(command))
-
-    def _runner(self, command: Command) -> Any:
-        return lambda: self.do(self._obey(command, ""))
+                run = partial(self._obey, command, "")
+                yield SystemCommand(command.title, command.help, lambda run=run: self.do(run()))
 
     def action_leave_editing(self) -> None:
-        self.do(self.composer.leave())
         self.chat_screen.show_notice("")
+        self.do(self.composer.leave())
 
     def action_stop(self) -> None:
         if self.controller.state in ("streaming", "stopping"):
             self.do(self.controller.stop())
 
     def action_new(self) -> None:
-        self.do(self.controller.new())
+        self.show(self.controller.new())
         self.chat_screen.prompt.focus()
 
     def action_regenerate(self) -> None:
@@ -360,8 +363,7 @@ class ChatApp(App[None]):
         self.remember("list", not hidden)
 
     def action_switch_theme(self) -> None:
-        names = [theme.name for theme in THEMES]
-        self.theme = names[(names.index(self.theme) + 1) % len(names)]
+        self.theme = next(theme.name for theme in THEMES if theme.name != self.theme)
         self.remember("theme", self.theme)
 
     def action_interrupt(self) -> None:
@@ -380,8 +382,6 @@ class ChatApp(App[None]):
 
     async def action_quit(self) -> None:
         """Keep everything, give the model's memory back, leave."""
-        if self._leaving:
-            return
         self._leaving = True
         with contextlib.suppress(EdgeLLMError):
             if self._begun.is_set():

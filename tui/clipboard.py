@@ -39,3 +39,10 @@ def copy(text: str, environ: Mapping[str, str] = os.environ) -> bool:
             continue
         return True
     return False
+
+
+def words(what: str, known: bool) -> str:
+    """What to tell; not `known`: the terminal was asked, and terminals do not answer."""
+    if known:
+        return f"Copied the {what}."
+    return f"Sent the {what} to the terminal. If it does not paste, the terminal forbids copying."

@@ -12,6 +12,9 @@ from tui.store.records import Entry
 from tui.widgets.prompt import Prompt
 from tui.widgets.suggestions import Suggestion
 
+UNKNOWN, NEW = -2, -1
+"""In place of a conversation's id: none was shown yet; one that is not stored yet."""
+
 
 class Composer:
     """Belongs to the conversation shown; `editing` is the message that is written anew, if one is."""
@@ -20,12 +23,24 @@ class Composer:
         self._controller = controller
         self._prompt = prompt
         self._mentions = Mentions(Path.cwd())
+        self._chat = UNKNOWN
         self.editing: int | None = None
 
     async def begin(self) -> None:
-        """Another conversation is shown: its unsent words come back."""
+        """A conversation is shown: its unsent words come back, unless it was shown before (in another branch).
+
+        What was typed before the first one was there is kept.
+        """
+        before, self._chat = self._chat, self._shown()
+        if before == self._chat:
+            return
         self.editing = None
-        self._prompt.fill(await self._controller.draft())
+        draft = await self._controller.draft()
+        if before != UNKNOWN or not self._prompt.text:
+            self._prompt.fill(draft)
+
+    def _shown(self) -> int:
+        return self._controller.chat.id if self._controller.chat is not None else NEW
 
     async def remember(self) -> None:
         """Have what was sent before at the arrow keys."""
@@ -50,6 +65,7 @@ class Composer:
             await self._controller.edit(editing, text, attachments or None)
         else:
             await self._controller.send(text, attachments)
+        self._chat = self._shown()
         await self._controller.store.write(drafts.remember, text)
         await self.remember()
 
@@ -72,5 +88,6 @@ class Composer:
         """Give the editing up, if there is any."""
         if self.editing is None:
             return False
-        await self.begin()
+        self.editing = None
+        self._prompt.fill(await self._controller.draft())
         return True

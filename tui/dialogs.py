@@ -41,7 +41,7 @@ class Dialogs:
         def chosen(found: Found | None) -> None:
             if found is not None:
                 self._app.chat_screen.jump_to(found.entry)
-                self._app.do(self._app.controller.open(found.chat, found.entry))
+                self._app.show(self._app.controller.open(found.chat, found.entry))
 
         self._app.push_screen(SearchScreen(self._app.store, words), chosen)
 

@@ -1,0 +1,115 @@
+"""What the app costs: imports before the first paint, widgets for a long conversation, repaints while it streams."""
+
+from __future__ import annotations
+
+import re
+import subprocess
+import sys
+
+import pytest
+
+from edgellm.errors import EdgeLLMError
+from tests.doubles.scripted_model import ScriptedModel
+from tui.store import chats, entries
+from tui.store.records import Reply
+from tui.widgets.answer import Answer
+from tui.widgets.document import Document
+from tui.widgets.message_list import WINDOW
+from tui.widgets.question import Question
+
+FORBIDDEN = ("httpx", "pydantic", "fastapi", "numpy", "llama_cpp", "huggingface_hub", "markdown_it", "pygments")
+ROOMS = ("runtime", "engine", "backends", "download", "fit", "server", "catalog", "machine", "chat", "remote")
+
+
+def test_nothing_of_the_engine_is_imported_before_the_first_paint() -> None:
+    code = "import edgellm.cli.main, edgellm.cli.full_screen, tui.app, tui.start, sys; print(*sys.modules)"
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    modules = done.stdout.split()
+    assert "textual.app" in modules
+    packages = {module.partition(".")[0] for module in modules}
+    assert not packages.intersection(FORBIDDEN)
+    assert not [module for module in modules if module.startswith(tuple(f"edgellm.{room}." for room in ROOMS))]
+
+
+TEXTS = {
+    "prose": "Words follow words in a line of plain prose. " * 66,
+    "code": "```python\n" + "value = compute(value, 17)  # again\n" * 75 + "```\n",
+    "list": "- an item of a list with **some** words\n" * 60,
+}
+
+
+@pytest.mark.parametrize("kind", TEXTS)
+async def test_600_tokens_take_few_widgets_and_few_repaints(start, monkeypatch: pytest.MonkeyPatch, kind: str) -> None:
+    tokens = re.findall(r"\s*\S+\s?", TEXTS[kind])[:600]
+    drawn = 0
+    draw = Document.render_strips
+
+    def counted(self, *arguments):  # type: ignore[no-untyped-def]
+        nonlocal drawn
+        drawn += 1
+        return draw(self, *arguments)
+
+    monkeypatch.setattr(Document, "render_strips", counted)
+    async with start(ScriptedModel([tokens], delay_s=0.002)) as running:
+        await running.ready()
+        before = len(running.app.query("*"))
+        await running.say("Write")
+        answer = running.app.query_one(Answer)
+        assert answer.text.strip() == "".join(tokens).strip()
+        assert len(running.app.query("*")) - before <= 10
+        assert drawn <= len(tokens) / 2
+
+
+async def test_a_long_conversation_mounts_only_what_is_near_the_reader(start) -> None:
+    async with start() as running:
+        await running.ready()
+        store = running.app.store
+        chat = await store.write(chats.add, "Long")
+        parent = None
+        for index in range(0, 200, 2):
+            parent = (
+                await store.write(entries.add, chat.id, parent, "user", Reply(text=f"q{index}", state="complete"))
+            ).id
+            reply = Reply(text=f"Answer **{index}**\n\nand more", state="complete")
+            parent = (await store.write(entries.add, chat.id, parent, "assistant", reply)).id
+        await running.app.controller.open(chat.id)
+        messages = running.app.chat_screen.messages
+        await running.until(lambda: len(messages.children) == WINDOW)
+        first = messages.children[0]
+        messages.scroll_home(animate=False)
+        await running.until(lambda: len(messages.children) == 2 * WINDOW)
+        assert messages.children[WINDOW] is first
+        await running.until(lambda: messages.scroll_y > 0)  # what was read stays where it was
+        wanted = next(entry for entry in running.app.controller.path if entry.text == "q20")
+        running.app.chat_screen.jump_to(wanted.id)
+        await running.app.controller.open(chat.id, wanted.id)
+        await running.until(lambda: any(q.entry.id == wanted.id for q in running.app.query(Question)))
+        assert len(messages.children) <= WINDOW
+
+
+async def test_the_reader_stays_where_the_reader_is_while_it_streams(start) -> None:
+    text = "".join(f"Line {index}.\n\n" for index in range(80))
+    async with start(ScriptedModel([re.findall(r"\S+\s*", text)], delay_s=0.01)) as running:
+        await running.ready()
+        await running.type("Go")
+        await running.pilot.press("enter")
+        messages = running.app.chat_screen.messages
+        await running.until(lambda: messages.max_scroll_y > 15)
+        assert messages.scroll_y >= messages.max_scroll_y - 1
+        await running.pilot.press("pageup")
+        place, height = messages.scroll_y, messages.max_scroll_y
+        await running.until(lambda: messages.max_scroll_y > height + 10)
+        assert messages.scroll_y == place
+        messages.to_end()
+        await running.until(lambda: messages.scroll_y >= messages.max_scroll_y - 1)
+        await running.app.controller.stop()
+
+
+async def test_an_error_in_the_middle_keeps_the_words_and_says_what_it_was(start) -> None:
+    async with start(ScriptedModel([["Half of", EdgeLLMError("The worker is gone.")]])) as running:
+        await running.ready()
+        await running.type("Go")
+        await running.pilot.press("enter")
+        await running.until(lambda: len(running.texts) == 2 and running.app.controller.state == "failed")
+        assert running.texts[1][1] == "Half of"
+        assert "The worker is gone." in running.app.controller.path[1].reply.error
