@@ -64,7 +64,7 @@ def clean_title(text: str) -> str:
     """The title in what a model wrote when asked for one; "" if there is none."""
     text = re.sub(r"<think>.*?(</think>|$)", "", text, flags=re.DOTALL)
     line = next((line for line in map(str.strip, text.splitlines()) if line), "")
-    line = re.sub(r"^\W*title\s*:", "", line, flags=re.IGNORECASE).strip("\"'`#*_“”„«» .")
+    line = re.sub(r"^\W*title\s*:", "", line, flags=re.IGNORECASE).lstrip("# ").strip("\"'`*_“”„«» .")
     line = " ".join(line.split())
     if len(line) > TITLE_LENGTH:
         line = line[:TITLE_LENGTH].rsplit(" ", 1)[0] + "…"
