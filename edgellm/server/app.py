@@ -12,7 +12,7 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from edgellm.errors import EdgeLLMError
-from edgellm.server import openai, status
+from edgellm.server import anthropic, ollama, ollama_models, openai, status
 from edgellm.server.error_status import code_of, internal_error, refusal, response_for
 from edgellm.server.guard import Guard
 from edgellm.server.models import Models
@@ -34,8 +34,8 @@ def create_app(
     app = FastAPI(title="edgellm", docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=_NO_TELEMETRY)
     app.state.models = models
     app.state.ready = ready
-    app.include_router(openai.router)
-    app.include_router(status.router)
+    for dialect in (openai, anthropic, ollama, ollama_models, status):
+        app.include_router(dialect.router)
     app.add_exception_handler(EdgeLLMError, _edgellm_error)
     app.add_exception_handler(RequestValidationError, _invalid_body)
     app.add_exception_handler(HTTPException, _http_error)

@@ -1,13 +1,14 @@
-"""Which HTTP status each error code has, and OpenAI's shape for errors; no other module knows a status."""
+"""Which HTTP status each error code has, and the responses for errors."""
 
 from __future__ import annotations
 
 import math
 
-import msgspec
 from starlette.responses import Response
+from starlette.types import Receive, Scope, Send
 
 from edgellm.errors import ContextOverflow, EdgeLLMError, QueueFull
+from edgellm.server.error_shape import in_dialect, openai_error
 
 OK = 200
 SERVER_ERROR = 500
@@ -29,7 +30,6 @@ STATUS = {
     "worker_died": 503,
     "deadline_exceeded": 504,
 }
-_TYPES = {403: "permission_error", 429: "rate_limit_error", 503: "unavailable_error"}
 _BY_STATUS = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
 
 
@@ -44,18 +44,28 @@ def code_of(status: int) -> str:
 
 
 def error_body(code: str, message: str, param: str | None = None) -> bytes:
-    """`{"error": {"message", "type", "param", "code"}}`."""
-    status = status_of(code)
-    kind = _TYPES.get(status, "invalid_request_error" if status < SERVER_ERROR else "server_error")
-    message = message.encode("utf-8", "replace").decode()  # it may quote half a surrogate pair
-    return msgspec.json.encode({"error": {"message": message, "type": kind, "param": param, "code": code}})
+    """The body that OpenAI's clients expect."""
+    return openai_error(code, status_of(code), message, param)
+
+
+class Refusal(Response):
+    """An error in the words of the dialect whose path was asked."""
+
+    def __init__(self, code: str, message: str, param: str | None, headers: dict[str, str] | None, status: int) -> None:
+        super().__init__(error_body(code, message, param), status, headers, "application/json")
+        self._error = (code, status, message, param)
+        self._given = headers
+
+    async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
+        status, body = in_dialect(scope, *self._error)
+        await Response(body, status, self._given, "application/json")(scope, receive, send)
 
 
 def refusal(
     code: str, message: str, param: str | None = None, headers: dict[str, str] | None = None, *, status: int = 0
 ) -> Response:
     """The response for an error that has a code but no exception class; `status` only where the code implies none."""
-    return Response(error_body(code, message, param), status or status_of(code), headers, "application/json")
+    return Refusal(code, message, param, headers, status or status_of(code))
 
 
 def response_for(error: EdgeLLMError) -> Response:

@@ -1,4 +1,4 @@
-"""Send a model's events as one JSON body or as server-sent events; a client that hangs up cancels the model's work."""
+"""Send a model's events as one JSON body or as a stream; a client that hangs up cancels the model's work."""
 
 from __future__ import annotations
 
@@ -13,17 +13,13 @@ from starlette.types import Receive, Scope, Send
 
 from edgellm.errors import EdgeLLMError, Unavailable, from_code
 from edgellm.events import Event, Failed
-from edgellm.server.error_status import OK, error_body, internal_error, message_of
+from edgellm.server.error_status import OK, internal_error, message_of
+from edgellm.server.framing import OPENAI, Framing
 from edgellm.server.outbox import Outbox
 
 PING_S = 15.0
 _LAST_WORD_S = 1.0
-_PING = b": ping\n\n"
-_HEADERS = [
-    (b"content-type", b"text/event-stream; charset=utf-8"),
-    (b"cache-control", b"no-cache"),
-    (b"x-accel-buffering", b"no"),
-]
+_HEADERS = [(b"cache-control", b"no-cache"), (b"x-accel-buffering", b"no")]
 _log = logging.getLogger("edgellm.server")
 _T = TypeVar("_T")
 
@@ -32,7 +28,7 @@ class Chunks(Protocol):
     """A dialect's streaming side."""
 
     def chunk(self, event: Event) -> bytes:
-        """The server-sent event(s) for `event`; b"" where the dialect has none."""
+        """What goes out for `event`; b"" where the dialect has nothing for it."""
         ...
 
     def end(self) -> bytes:
@@ -71,11 +67,12 @@ class WholeReply(Response):
 
 
 class EventStream(Response):
-    """Answer with server-sent events. The status waits for the first event, so that a refusal has its own."""
+    """Answer with a stream. The status waits for the first event, so that a refusal has its own."""
 
-    def __init__(self, events: AsyncIterator[Event], chunks: Chunks) -> None:
+    def __init__(self, events: AsyncIterator[Event], chunks: Chunks, framing: Framing = OPENAI) -> None:
         self.events = events
         self.chunks = chunks
+        self.framing = framing
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -87,16 +84,17 @@ class EventStream(Response):
                 first = await anext(events)
             except StopAsyncIteration:
                 raise EdgeLLMError("The model gave no answer at all.") from None
-            await send({"type": "http.response.start", "status": OK, "headers": _HEADERS})
+            headers = [(b"content-type", self.framing.media_type), *_HEADERS]
+            await send({"type": "http.response.start", "status": OK, "headers": headers})
             outbox = Outbox()
             pump = asyncio.create_task(self._pump(first, events, outbox))
             try:
-                await _write(outbox, send)
+                await _write(outbox, self.framing.ping, send)
             except asyncio.CancelledError:
                 # Either nobody listens any more, or the server stops: then the client deserves a word.
                 with suppress(TimeoutError):
                     async with asyncio.timeout(_LAST_WORD_S):
-                        await _send_last(send, _error_chunk(Unavailable("The server is shutting down.")))
+                        await _send_last(send, self._failure(Unavailable("The server is shutting down.")))
             finally:
                 pump.cancel()
                 await asyncio.gather(pump, return_exceptions=True)
@@ -113,20 +111,26 @@ class EventStream(Response):
                     await outbox.room()
                 outbox.put(self.chunks.end())
         except Exception as error:
-            outbox.put(_error_chunk(error))
+            outbox.put(self._failure(error))
         finally:
             outbox.close()
 
     def _put(self, event: Event, outbox: Outbox) -> None:
         if isinstance(event, Failed):
-            outbox.put(_error_chunk(from_code(event.code, event.message, event.details)))
+            outbox.put(self._failure(from_code(event.code, event.message, event.details)))
         else:
             outbox.put(self.chunks.chunk(event))
 
+    def _failure(self, error: Exception) -> bytes:
+        if isinstance(error, EdgeLLMError):
+            return self.framing.error(error.code, message_of(error))
+        _log.error("a stream broke", exc_info=error)
+        return self.framing.error(*internal_error())
 
-async def _write(outbox: Outbox, send: Send) -> None:
-    """Empty `outbox` into the socket until it closes, with a comment now and then while there is nothing to say."""
-    pings = asyncio.create_task(_ping(outbox))
+
+async def _write(outbox: Outbox, ping: bytes, send: Send) -> None:
+    """Empty `outbox` into the socket until it closes, with a `ping` now and then while there is nothing to say."""
+    pings = asyncio.create_task(_ping(outbox, ping))
     try:
         while data := await outbox.take():
             await send({"type": "http.response.body", "body": data, "more_body": True})
@@ -135,25 +139,16 @@ async def _write(outbox: Outbox, send: Send) -> None:
         pings.cancel()
 
 
-async def _ping(outbox: Outbox) -> None:
+async def _ping(outbox: Outbox, ping: bytes) -> None:
     while True:
         before = outbox.puts
         await asyncio.sleep(PING_S)
         if outbox.puts == before:
-            outbox.put(_PING)
+            outbox.put(ping)
 
 
 async def _send_last(send: Send, data: bytes) -> None:
     await send({"type": "http.response.body", "body": data, "more_body": False})
-
-
-def _error_chunk(error: Exception) -> bytes:
-    if isinstance(error, EdgeLLMError):
-        body = error_body(error.code, message_of(error))
-    else:
-        _log.error("a stream broke", exc_info=error)
-        body = error_body(*internal_error())
-    return b"data: " + body + b"\n\n"
 
 
 def _closing(events: AsyncIterator[Event]) -> aclosing[AsyncGenerator[Event, None]]:

@@ -1,0 +1,35 @@
+"""Anthropic's two endpoints: a message, and the count of the tokens one would have."""
+
+from __future__ import annotations
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from edgellm.errors import Unsupported
+from edgellm.server.anthropic_messages import CountBody, MessagesBody
+from edgellm.server.anthropic_reply import ANTHROPIC, MessageChunks, MessageWhole
+from edgellm.server.models import Models
+from edgellm.server.stream import EventStream, WholeReply
+
+router = APIRouter(prefix="/v1/messages")
+
+
+@router.post("", response_model=None)
+async def messages(body: MessagesBody, request: Request) -> Response:
+    models: Models = request.app.state.models
+    model = models.get(body.model)
+    events = model.stream(body.request(model.info.sampling))
+    if body.stream:
+        return EventStream(events, MessageChunks(model.info.name), ANTHROPIC)
+    return WholeReply(events, MessageWhole(model.info.name))
+
+
+@router.post("/count_tokens", response_model=None)
+async def count_tokens(body: CountBody, request: Request) -> Response:
+    models: Models = request.app.state.models
+    model = models.get(body.model)
+    if body.tools:
+        raise Unsupported("Tokens cannot be counted with tools yet. Leave `tools` out.")
+    tokens = await model.tokenize(body.conversation(), body.template_args())
+    return Response(msgspec.json.encode({"input_tokens": len(tokens)}), media_type="application/json")

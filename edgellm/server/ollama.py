@@ -1,0 +1,57 @@
+"""Ollama's two generation endpoints: each body becomes a `ChatRequest`, and the model's events its reply."""
+
+from __future__ import annotations
+
+import time
+
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from edgellm.model import Model
+from edgellm.server.ollama_chat import ChatBody
+from edgellm.server.ollama_generate import GenerateBody
+from edgellm.server.ollama_models import named
+from edgellm.server.ollama_options import AnswerBody
+from edgellm.server.ollama_reply import OLLAMA, Lines, OneLine, Shape, chat_shape, generate_shape, loaded_body
+from edgellm.server.stream import EventStream, WholeReply
+
+router = APIRouter(prefix="/api")
+
+
+@router.post("/chat", response_model=None)
+async def chat(body: ChatBody, request: Request) -> Response:
+    model = await _model(body, request)
+    if not body.messages:
+        return await _loaded(body, model, chat_shape)
+    return _answer(body, model, chat_shape)
+
+
+@router.post("/generate", response_model=None)
+async def generate(body: GenerateBody, request: Request) -> Response:
+    model = await _model(body, request)
+    if not body.prompt and not body.suffix:
+        return await _loaded(body, model, generate_shape)
+    return _answer(body, model, generate_shape)
+
+
+async def _model(body: AnswerBody, request: Request) -> Model:
+    """The model of that name, which has the context that is asked for. Raises ModelNotFound or ContextOverflow."""
+    model = named(request.app.state.models, body.model)
+    if body.options is not None and body.options.num_ctx is not None:
+        await model.start()  # its context is known only then
+        body.options.check_context(model.info.name, model.info.context_length)
+    return model
+
+
+async def _loaded(body: AnswerBody, model: Model, shape: Shape) -> Response:
+    body.check_load()
+    await model.start()
+    return Response(loaded_body(model.info.name, shape), media_type="application/json")
+
+
+def _answer(body: ChatBody | GenerateBody, model: Model, shape: Shape) -> Response:
+    begin_ns = time.perf_counter_ns()
+    events = model.stream(body.request(model.info.sampling))
+    if body.streams:
+        return EventStream(events, Lines(model.info.name, shape, begin_ns), OLLAMA)
+    return WholeReply(events, OneLine(model.info.name, shape, begin_ns))

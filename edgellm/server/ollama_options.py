@@ -1,0 +1,111 @@
+"""What the bodies of Ollama's /api/chat and /api/generate share: `options`, `format`, `think`, log-probabilities."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from edgellm.errors import ContextOverflow, RequestError, Unsupported
+from edgellm.request import ChatRequest, Format, Input, JsonFormat, SamplingParams, SchemaFormat
+from edgellm.server.body import Body, RequestBody, drawn, sampled, stops
+
+_INT32 = 2**31 - 1
+Number = Annotated[int, Field(ge=-_INT32, le=_INT32)]
+
+
+class SamplingOptions(Body):
+    """What of `options` is about one answer; those about loading a model change nothing once it is loaded."""
+
+    num_ctx: Number | None = None
+    num_predict: Number | None = None
+    temperature: float | None = None
+    top_k: Number | None = None
+    top_p: float | None = None
+    min_p: float | None = None
+    typical_p: float | None = None
+    repeat_penalty: float | None = None
+    repeat_last_n: Number | None = None
+    frequency_penalty: float | None = None
+    presence_penalty: float | None = None
+    mirostat: int | None = None
+    seed: Annotated[int, Field(ge=-(2**63), lt=2**64)] | None = None
+    stop: str | Annotated[list[str], Field(max_length=16)] | None = None
+
+    def sampling(self, recommended: SamplingParams) -> SamplingParams:
+        """Raises RequestError for values out of range, and Unsupported for mirostat."""
+        if self.mirostat:
+            raise Unsupported("mirostat is not supported. Leave it out, or set it to 0.")
+        names = ("temperature", "top_p", "min_p", "typical_p", "frequency_penalty", "presence_penalty")
+        given: dict[str, Any] = {name: getattr(self, name) for name in names}
+        given |= {
+            "top_k": None if self.top_k is None else max(0, self.top_k),
+            "repetition_penalty": self.repeat_penalty,
+            "penalty_window": self.repeat_last_n,
+            "seed": drawn(self.seed),
+        }
+        return sampled(recommended, given)
+
+    def check_context(self, name: str, available: int) -> None:
+        """A model has the context it was loaded with. Raises ContextOverflow where more is asked for."""
+        if self.num_ctx is not None and self.num_ctx > available:
+            raise ContextOverflow(
+                f"num_ctx asks for {self.num_ctx} tokens of context, but {name} was loaded with {available}. "
+                f"Ask for at most {available}, or start the server with a larger context.",
+                self.num_ctx,
+                available,
+            )
+
+
+class AnswerBody(RequestBody):
+    """Everything but the input."""
+
+    model: str = ""
+    stream: bool | None = None
+    format: str | dict[str, Any] | None = None
+    options: SamplingOptions | None = None
+    keep_alive: float | str | None = None
+    think: bool | str | None = None
+    logprobs: bool | None = None
+    top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
+
+    @property
+    def streams(self) -> bool:
+        """Ollama streams unless it is told not to."""
+        return self.stream is not False
+
+    def check_load(self) -> None:
+        """Whether a request without any input may stand: it loads the model, or unloads it. Raises Unsupported."""
+        if self.keep_alive in (0, "0", "0s"):
+            raise Unsupported("This server keeps its model until it is stopped: keep_alive cannot unload it.")
+
+    def asked(self, input: Input, recommended: SamplingParams, **more: Any) -> ChatRequest:
+        """`more` are `ChatRequest`'s own fields. Raises RequestError or Unsupported."""
+        options = self.options or SamplingOptions()
+        limit = options.num_predict
+        return ChatRequest(
+            input=input,
+            model=self.model,
+            sampling=options.sampling(recommended),
+            max_tokens=limit if limit is not None and limit > 0 else None,
+            stop=stops(options.stop),
+            logprobs=(self.top_logprobs or 0) if self.logprobs else None,
+            format=self._format(),
+            template_args=self._template_args(),
+            **more,
+        )
+
+    def _format(self) -> Format | None:
+        if isinstance(self.format, dict):
+            return SchemaFormat(self.format)
+        if self.format not in (None, "", "json"):
+            raise RequestError("format must be 'json' or a JSON schema.")
+        return JsonFormat() if self.format else None
+
+    def _template_args(self) -> dict[str, Any]:
+        """`think` as the templates of models that can think know it."""
+        if self.think is None or isinstance(self.think, bool):
+            return {} if self.think is None else {"enable_thinking": self.think}
+        if self.think not in ("low", "medium", "high"):
+            raise RequestError("think must be true, false, 'low', 'medium' or 'high'.")
+        return {"enable_thinking": True, "reasoning_effort": self.think}
