@@ -13,6 +13,8 @@ from edgellm.errors import RequestError
 # Between tokens one space, or a line's end and indentation: without an end to it a small model may never stop.
 _WRITING = {"whitespace_flexible": True, "whitespace_pattern": r" |\n[ \t]{0,20}"}
 _RELAXED = {"lenient": True, "coerce_one_of": True}
+_LENGTHS = {"date-time": 35, "time": 24, "duration": 32}
+_DATA = ("const", "enum", "default", "examples")
 _UNIMPLEMENTED = re.compile(r"Unimplemented keys: (\[.*\])")
 _KEYWORDS = (
     ("oneOf", re.compile(r"\boneOf\b")),
@@ -37,14 +39,14 @@ def fitted(schema: dict[str, Any], *, strict: bool) -> Fitted:
     not. A schema that is too large or deep, contradicts itself or is malformed is a RequestError either way.
     """
     check_bounds(schema)
-    exact = with_options(schema, _WRITING)
+    exact = with_options(_with_ends(schema), _WRITING)
     problem, _ = _validated(exact)
     if problem is None:
         return Fitted(exact)
     if strict:
         raise RequestError(_refusal(problem) + " Change it, or leave `strict` out to have the rest enforced.")
     patterns: list[str] = []
-    relaxed = with_options(_without_bad_patterns(schema, patterns), _WRITING | _RELAXED)
+    relaxed = with_options(_without_bad_patterns(_with_ends(schema), patterns), _WRITING | _RELAXED)
     still, passed_over = _validated(relaxed)
     if still is not None:
         raise RequestError(_refusal(still))
@@ -84,6 +86,17 @@ def _validated(schema: dict[str, Any]) -> tuple[str | None, list[str]]:
 
 def _encoded(schema: dict[str, Any]) -> str:
     return msgspec.json.encode(schema).decode()
+
+
+def _with_ends(node: Any) -> Any:
+    """A copy in which formats that allow any number of digits have a greatest length: small models never stop there."""
+    if isinstance(node, list):
+        return [_with_ends(each) for each in node]
+    if not isinstance(node, dict):
+        return node
+    length = _LENGTHS.get(format) if isinstance(format := node.get("format"), str) else None
+    own = {} if length is None or "maxLength" in node else {"maxLength": length}
+    return {key: value if key in _DATA else _with_ends(value) for key, value in node.items()} | own
 
 
 def _without_bad_patterns(schema: dict[str, Any], warnings: list[str]) -> dict[str, Any]:

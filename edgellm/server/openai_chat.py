@@ -8,8 +8,9 @@ from pydantic import Field
 
 from edgellm.errors import RequestError, Unsupported
 from edgellm.messages import Message, Part, TextPart, Tool, ToolCall, ToolResult
-from edgellm.request import ChatRequest, Conversation, Format, JsonFormat, SamplingParams, SchemaFormat
-from edgellm.server.openai_options import Body, Limit, Options
+from edgellm.request import ChatRequest, Conversation, SamplingParams
+from edgellm.server.body import Body
+from edgellm.server.openai_options import Limit, Options
 
 
 class ContentPart(Body):
@@ -54,26 +55,6 @@ class MessageBody(Body):
         return Message(self.role, tuple(parts))
 
 
-class JsonSchema(Body):
-    name: str = ""
-    schema_: dict[str, Any] = Field(default={}, alias="schema")
-    strict: bool | None = None
-
-
-class ResponseFormat(Body):
-    type: Literal["text", "json_object", "json_schema"]
-    json_schema: JsonSchema | None = None
-
-    def format(self) -> Format | None:
-        if self.type == "text":
-            return None
-        if self.type == "json_object":
-            return JsonFormat()
-        if self.json_schema is None:
-            raise RequestError("response_format of type 'json_schema' needs a 'json_schema' field.")
-        return SchemaFormat(self.json_schema.schema_, bool(self.json_schema.strict))
-
-
 class Function(Body):
     name: Annotated[str, Field(min_length=1)]
     description: str | None = None
@@ -104,7 +85,6 @@ class ChatBody(Options):
     max_completion_tokens: Limit | None = None
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    response_format: ResponseFormat | None = None
     tools: list[ToolBody] | None = None
     tool_choice: ToolChoice | NamedTool | None = None
     functions: list[Function] | None = None
@@ -118,7 +98,6 @@ class ChatBody(Options):
         return ChatRequest(
             input=self._conversation(),
             logprobs=self._logprobs(),
-            format=self.response_format.format() if self.response_format else None,
             tools=tuple(self._tools()),
             tool_choice=self._tool_choice(),
             template_args=self.chat_template_kwargs or {},

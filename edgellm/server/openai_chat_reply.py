@@ -25,6 +25,7 @@ class ChatChunks:
             case Reasoning():
                 return self._text(b"reasoning_content", event)
             case Started(choice=choice):
+                self._tally.start(event)
                 return self._delta(choice, b'{"role":"assistant","content":""}')
             case ToolStart() | ToolArguments():
                 return self._delta(event.choice, encode({"tool_calls": [self._call(event)]}))
@@ -108,10 +109,12 @@ class ChatWhole:
 
     def add(self, event: Event) -> None:
         self._choices[event.choice].add(event)
+        if isinstance(event, Started):
+            self._tally.start(event)
         if isinstance(event, Finished):
             self._tally.add(event)
 
     def body(self) -> bytes:
         choices = [choice.json(i, self._logprobs) for i, choice in enumerate(self._choices)]
-        counts = {"usage": self._tally.usage(), "timings": self._tally.timings()}
+        counts = {"usage": self._tally.usage(), "timings": self._tally.timings(), **self._tally.warnings()}
         return encode({**self._heading, "choices": choices, **counts})

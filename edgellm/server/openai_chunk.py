@@ -20,7 +20,7 @@ def heading(prefix: str, kind: str, model: str) -> dict[str, Any]:
 
 
 class ChunkWriter:
-    """Frames the choices of one streamed reply; the last chunk carries timings, and usage where that was asked for."""
+    """Frames the choices of one streamed reply; the last chunk carries timings, warnings, and usage if asked for."""
 
     def __init__(self, opening: dict[str, Any], tally: Tally, include_usage: bool) -> None:
         self._open = b"data: " + encode(opening)[:-1] + b',"choices":['
@@ -36,10 +36,13 @@ class ChunkWriter:
         """The finishing chunk of a choice."""
         if self._include_usage or not self._tally.complete:
             return self.piece(choice)
-        return b'%b%b%b,"timings":%b}\n\n' % (self._open, choice, self._close, encode(self._tally.timings()))
+        return b"%b%b%b,%b\n\n" % (self._open, choice, self._close, self._last_words())
 
     def end(self) -> bytes:
         if not self._include_usage:
             return DONE
-        counts = b'],"usage":%b,"timings":%b}\n\n' % (encode(self._tally.usage()), encode(self._tally.timings()))
-        return self._open + counts + DONE
+        return self._open + b'],"usage":%b,%b\n\n' % (encode(self._tally.usage()), self._last_words()) + DONE
+
+    def _last_words(self) -> bytes:
+        """Timings and any warnings, and the end of the object that they are in."""
+        return encode({"timings": self._tally.timings(), **self._tally.warnings()})[1:]

@@ -4,28 +4,23 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-import msgspec
-from pydantic import BaseModel, ConfigDict, Field, model_validator
+from pydantic import Field
 
 from edgellm.errors import RequestError
-from edgellm.request import SamplingParams
+from edgellm.request import Format, SamplingParams, SchemaFormat
+from edgellm.server.body import Body, RequestBody, drawn, sampled, stops
+from edgellm.server.openai_format import ResponseFormat, StructuredOutputs, grammar_of, only_one
 
 _INT32 = 2**31 - 1
 Count = Annotated[int, Field(ge=0, le=_INT32)]
 Limit = Annotated[int, Field(ge=-1, le=_INT32)]
 
 
-class Body(BaseModel):
-    """Strict about the types it knows; what it does not know is ignored, as peers do."""
-
-    model_config = ConfigDict(strict=True, extra="ignore", allow_inf_nan=False)
-
-
 class StreamOptions(Body):
     include_usage: bool | None = None
 
 
-class Options(Body):
+class Options(RequestBody):
     """Everything but the input; None means the default."""
 
     model: str | None = None
@@ -50,18 +45,14 @@ class Options(Body):
     ignore_eos: bool | None = None
     priority: Literal["interactive", "batch"] | None = None
     speculation: Literal["auto", "off", "ngram", "draft"] | None = None
-
-    @model_validator(mode="before")
-    @classmethod
-    def _is_sound(cls, value: Any) -> Any:
-        """A request travels on as UTF-8: what cannot be written again (half a surrogate pair, say) is refused here."""
-        try:
-            msgspec.json.encode(value)
-        except UnicodeEncodeError as error:
-            raise ValueError("a string holds half of a surrogate pair") from error
-        except (OverflowError, RecursionError) as error:
-            raise ValueError("a number is too long or the nesting too deep") from error
-        return value
+    response_format: ResponseFormat | None = None
+    structured_outputs: StructuredOutputs | None = None
+    guided_json: dict[str, Any] | str | None = None
+    guided_regex: str | None = None
+    guided_choice: list[str] | None = None
+    guided_grammar: str | None = None
+    json_schema: dict[str, Any] | None = None
+    grammar: str | None = None
 
     @property
     def choices(self) -> int:
@@ -78,12 +69,24 @@ class Options(Body):
             "sampling": self.sampling(recommended),
             "n": self.choices,
             "max_tokens": _limit(max_tokens),
-            "stop": _stops(self.stop),
+            "stop": stops(self.stop),
             "stop_token_ids": tuple(self.stop_token_ids or ()),
             "ignore_eos": bool(self.ignore_eos),
             "priority": self.priority or "interactive",
             "speculation": self.speculation or "auto",
+            "format": self.format(),
         }
+
+    def format(self) -> Format | None:
+        """The output format by any of the names it goes by. Raises RequestError for more than one."""
+        guided = StructuredOutputs(
+            json=self.guided_json, regex=self.guided_regex, choice=self.guided_choice, grammar=self.guided_grammar
+        )
+        asked = [*guided.formats(), *(self.structured_outputs or StructuredOutputs()).formats()]
+        asked += [SchemaFormat(self.json_schema)] if self.json_schema is not None else []
+        asked += [grammar_of(self.grammar)] if self.grammar else []
+        named = self.response_format.format() if self.response_format else None
+        return only_one([*asked, *([named] if named is not None else [])])
 
     def sampling(self, recommended: SamplingParams) -> SamplingParams:
         """What the body names, and the model's recommendation for the rest. Raises RequestError."""
@@ -94,15 +97,9 @@ class Options(Body):
             "repetition_penalty": self.repeat_penalty if self.repetition_penalty is None else self.repetition_penalty,
             "penalty_window": self.repeat_last_n,
             "logit_bias": _logit_bias(self.logit_bias),
-            "seed": None if self.seed in (None, -1) else self.seed % 2**64,
+            "seed": drawn(self.seed),
         }
-        params = msgspec.structs.replace(
-            recommended, **{name: value for name, value in given.items() if value is not None}
-        )
-        problem = params.problem()
-        if problem is not None:
-            raise RequestError(f"{problem[0].upper()}{problem[1:]}.")
-        return params
+        return sampled(recommended, given)
 
 
 def _logit_bias(given: dict[str, float] | None) -> dict[int, float] | None:
@@ -112,11 +109,6 @@ def _logit_bias(given: dict[str, float] | None) -> dict[int, float] | None:
         if not (token.isascii() and token.isdigit() and len(token) <= 10 and int(token) <= _INT32):
             raise RequestError(f'logit_bias has the key {token[:50]!r}; keys are token ids, such as "42".')
     return {int(token): value for token, value in given.items()}
-
-
-def _stops(given: str | list[str] | None) -> tuple[str, ...]:
-    words = [given] if isinstance(given, str) else given or []
-    return tuple(word for word in words if word)
 
 
 def _limit(max_tokens: int | None) -> int | None:

@@ -29,6 +29,7 @@ class TextChunks:
             case Text() | Reasoning():
                 return self._text(event)
             case Started(choice=choice):
+                self._tally.start(event)
                 return self._writer.piece(_piece(choice, self._echoes[choice // self._n])) if self._echoes else b""
             case Finished(choice=choice, reason=reason):
                 self._tally.add(event)
@@ -86,10 +87,12 @@ class TextWhole:
 
     def add(self, event: Event) -> None:
         self._choices[event.choice].add(event)
+        if isinstance(event, Started):
+            self._tally.start(event)
         if isinstance(event, Finished):
             self._tally.add(event)
 
     def body(self) -> bytes:
         choices = [choice.json(i, self._logprobs) for i, choice in enumerate(self._choices)]
-        counts = {"usage": self._tally.usage(), "timings": self._tally.timings()}
+        counts = {"usage": self._tally.usage(), "timings": self._tally.timings(), **self._tally.warnings()}
         return encode({**self._heading, "choices": choices, **counts})

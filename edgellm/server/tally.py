@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from edgellm.events import Finished, Timings, Usage
+from edgellm.events import Finished, Started, Timings, Usage
 
 
 class Tally:
@@ -14,9 +14,17 @@ class Tally:
         self._n = n
         self._choices = n * prompts
         self._finished: dict[int, Finished] = {}
+        self._warnings: dict[str, None] = {}
 
     def add(self, event: Finished) -> None:
         self._finished[event.choice] = event
+
+    def start(self, event: Started) -> None:
+        self._warnings |= dict.fromkeys(event.warnings)
+
+    def warnings(self) -> dict[str, Any]:
+        """What was asked for and is not honoured; nothing where all of it is."""
+        return {"warnings": list(self._warnings)} if self._warnings else {}
 
     @property
     def complete(self) -> bool:

@@ -28,7 +28,8 @@ HONOURED: tuple[dict[str, Any], ...] = (
     {"type": "string", "pattern": "^[a-z]+$", "maxLength": 5},
     {"type": "number", "minimum": 0, "exclusiveMaximum": 1},
     {"anyOf": [{"const": 1}, {"type": ["null", "boolean"]}]},
-    {"type": "string", "format": "date-time", "description": "when", "examples": ["x"], "default": None},
+    {"type": "string", "format": "date", "description": "when", "examples": ["x"], "default": None},
+    {"enum": [{"format": "date-time"}]},
 )
 
 BEYOND: tuple[tuple[dict[str, Any], str], ...] = (
@@ -84,6 +85,13 @@ def test_is_refused_either_way(schema: dict[str, Any], word: str) -> None:
         with pytest.raises(RequestError) as caught:
             fitted(schema, strict=strict)
         assert re.search(word, str(caught.value))
+
+
+def test_digits_of_a_second_have_an_end() -> None:
+    schema = {"type": "object", "properties": {"a": {"type": "string", "format": "date-time"}}}
+    assert fitted(schema, strict=True).schema["properties"]["a"]["maxLength"] == 35
+    longer = {"type": "string", "format": "date-time", "maxLength": 60}
+    assert fitted(longer, strict=True).schema["maxLength"] == 60
 
 
 def test_the_caller_cannot_switch_enforcement_off() -> None:
