@@ -219,7 +219,8 @@ class ChatApp(App[None]):
 
     @on(signals.Drafted)
     def _drafted(self, event: signals.Drafted) -> None:
-        self.run_worker(self._suggest(event.text), exclusive=True, group="suggest")
+        work: Any = partial(self._suggest, event.text)
+        self.run_worker(work, exclusive=True, group="suggest")
         if self._draft_timer is not None:
             self._draft_timer.stop()
         self._draft_timer = self.set_timer(DRAFT_S, lambda: self.do(self.composer.keep()))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
@@ -67,7 +67,11 @@ class SearchScreen(Dialog[Found]):
     def _later(self) -> None:
         if self._timer is not None:
             self._timer.stop()
-        self._timer = self.set_timer(PAUSE_S, lambda: self.run_worker(self._find(), exclusive=True))
+        self._timer = self.set_timer(PAUSE_S, self._begin)
+
+    def _begin(self) -> None:
+        work: Any = self._find
+        self.run_worker(work, exclusive=True)
 
     async def _find(self) -> None:
         self._hits = await self._store.write(search.find, self._words)

@@ -6,7 +6,7 @@ import time
 
 from tui.notices import Meter, Stats
 
-FULL, EMPTY = "▰", "▱"
+FULL, EMPTY = "━", "╌"
 
 
 def tokens(count: int) -> str:
@@ -43,7 +43,7 @@ def bar(part: float, cells: int = 10) -> str:
 
 
 def meter(now: Meter, *, wide: bool) -> str:
-    """`ctx ▰▰▱▱ 3.1k/8.2k`."""
+    """`ctx ━━╌╌ 3.1k/8.2k`."""
     part = now.used / now.limit if now.limit else 0.0
     left_out = f" (-{now.left_out})" if now.left_out else ""
     figures = f"{tokens(now.used)}/{tokens(now.limit)}{left_out}"

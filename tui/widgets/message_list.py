@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from functools import partial
+from typing import Any
 
 from textual.containers import VerticalScroll
 from textual.reactive import reactive
@@ -90,7 +92,8 @@ class MessageList(VerticalScroll, can_focus=False):
     def to_end(self) -> None:
         """Go to the latest words and stay there."""
         if self._last < len(self._entries):
-            self.run_worker(self.show(self._entries), exclusive=True, group="messages")
+            work: Any = partial(self.show, self._entries)
+            self.run_worker(work, exclusive=True, group="messages")
         else:
             self.anchor()
 
