@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from edgellm.events import Event, Finished, Reasoning, Text, TokenLogprob, ToolArguments, ToolEnd, ToolStart
+from edgellm.events import Event, Finished, Reasoning, Started, Text, TokenLogprob, ToolArguments, ToolEnd, ToolStart
 from edgellm.server.error_shape import ollama_error
 from edgellm.server.framing import Framing
 from edgellm.server.openai_logprobs import chat_logprobs
@@ -48,6 +48,7 @@ class Lines:
         self._shape = shape
         self._begin_ns = begin_ns
         self._call = _Call()
+        self._warnings: tuple[str, ...] = ()
 
     def chunk(self, event: Event) -> bytes:
         match event:
@@ -60,8 +61,12 @@ class Lines:
                 return b""
             case ToolEnd():
                 return self._line(self._call.shaped(self._shape))
+            case Started(warnings=warnings):
+                self._warnings = warnings
+                return b""
             case Finished():
-                return self._line(self._shape(self._call.rest(), "", []) | _ending(event, self._begin_ns))
+                ending = _ending(event, self._begin_ns, self._warnings)
+                return self._line(self._shape(self._call.rest(), "", []) | ending)
             case _:
                 return b""
 
@@ -85,6 +90,7 @@ class OneLine:
         self._logprobs: list[TokenLogprob] = []
         self._calls: list[dict[str, Any]] = []
         self._call = _Call()
+        self._warnings: tuple[str, ...] = ()
         self._end: dict[str, Any] = {}
 
     def add(self, event: Event) -> None:
@@ -101,9 +107,11 @@ class OneLine:
                 message = self._call.shaped(chat_shape)["message"]
                 self._text.append(message["content"])
                 self._calls += message.get("tool_calls", [])
+            case Started(warnings=warnings):
+                self._warnings = warnings
             case Finished():
                 self._text.append(self._call.rest())
-                self._end = _ending(event, self._begin_ns)
+                self._end = _ending(event, self._begin_ns, self._warnings)
             case _:
                 pass
 
@@ -144,7 +152,7 @@ class _Call:
         return shape("", "", [{"id": self._start.id, "function": function}])
 
 
-def _ending(event: Finished, begin_ns: int) -> dict[str, Any]:
+def _ending(event: Finished, begin_ns: int, warnings: tuple[str, ...]) -> dict[str, Any]:
     """Counts in tokens, durations in nanoseconds; the total is what the request took here, queue and all."""
     timings, usage = event.timings, event.usage
     return {
@@ -156,6 +164,7 @@ def _ending(event: Finished, begin_ns: int) -> dict[str, Any]:
         "prompt_eval_duration": _ns(timings.prompt_ms),
         "eval_count": usage.completion_tokens,
         "eval_duration": _ns(timings.predicted_ms),
+        **({"warnings": warnings} if warnings else {}),
     }
 
 

@@ -315,3 +315,11 @@ def test_the_models_own_sampling_is_the_default() -> None:
         live.post(CHAT, {"messages": ASK})
         live.post(GENERATE, {"prompt": "a", "options": {"top_p": 1}})
     assert [request.sampling for request in model.requests] == [advice, SamplingParams(temperature=0.2, top_p=1.0)]
+
+
+@pytest.mark.parametrize("streaming", [False, True])
+def test_what_is_not_honoured_is_told(server: LiveServer, model: EchoModel, streaming: bool) -> None:
+    model.reply = [Started(3, 0, warnings=("uniqueItems is not enforced",)), Text("[]")]
+    model.reply += [Finished("stop", Usage(3, 1, 0), Timings())]
+    reply = server.post(CHAT, {"messages": ASK, "format": {"type": "array"}, "stream": streaming})
+    assert json.loads(reply.body.splitlines()[-1])["warnings"] == ["uniqueItems is not enforced"]
