@@ -94,7 +94,7 @@ def _with_ends(node: Any) -> Any:
         return [_with_ends(each) for each in node]
     if not isinstance(node, dict):
         return node
-    length = _LENGTHS.get(format) if isinstance(format := node.get("format"), str) else None
+    length = _LENGTHS.get(str(node.get("format")))
     own = {} if length is None or "maxLength" in node else {"maxLength": length}
     return {key: value if key in _DATA else _with_ends(value) for key, value in node.items()} | own
 

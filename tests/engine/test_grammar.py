@@ -219,3 +219,12 @@ def test_a_mask_has_a_place_for_every_token() -> None:
     assert not state.ended and state.agreeing([ord("z"), 259, ord("z")]) == 2
     state.advance(ord("z"))
     assert state.ended
+
+
+def test_beyond_the_limits_of_a_step_the_answer_fails_and_says_why() -> None:
+    many = range(900)
+    rules = "\n".join(f'r{i}: "a"*' for i in many)
+    grammar = Grammar(LLMatcher.grammar_from_lark(f"start: {' '.join(f'r{i}?' for i in many)}\n{rules}"), TOKENS)
+    done = run(engine(lambda history: 97, drafts=True), [job(1, grammar), job(2, None, n=5)])
+    assert isinstance(done[1].error, RequestError) and "complex" in str(done[1].error)
+    assert done[2].error is None and len(done[2].tokens) == 5
