@@ -1,6 +1,5 @@
 """Headers of well-known models: as many parameters as their makers say, and sums done by hand."""
 
-
 import pytest
 
 from edgellm.catalog.metadata import ModelFacts, facts
