@@ -64,7 +64,7 @@ class Block(Body):
         return value
 
 
-class MessageBody(Body):
+class AnthropicMessage(Body):
     role: Literal["user", "assistant", "system"]
     content: str | list[Block]
 

@@ -9,13 +9,13 @@ from pydantic import Field
 from edgellm.errors import RequestError, Unsupported
 from edgellm.messages import Message, TextPart, Tool, system
 from edgellm.request import ChatRequest, Conversation, Format, SamplingParams, SchemaFormat
-from edgellm.server.anthropic_content import Block, MessageBody, joined
+from edgellm.server.anthropic_content import AnthropicMessage, Block, joined
 from edgellm.server.body import Body, RequestBody, sampled, stops
 
 _INT32 = 2**31 - 1
 
 
-class ToolBody(Body):
+class AnthropicTool(Body):
     type: str | None = None
     name: Annotated[str, Field(min_length=1)]
     description: str | None = None
@@ -27,7 +27,7 @@ class ToolBody(Body):
         return Tool(self.name, self.description or "", self.input_schema or {})
 
 
-class ToolChoice(Body):
+class AnthropicToolChoice(Body):
     type: Literal["auto", "any", "tool", "none"]
     name: str | None = None
 
@@ -56,10 +56,10 @@ class CountBody(RequestBody):
     """What a conversation consists of."""
 
     model: str = ""
-    messages: Annotated[list[MessageBody], Field(min_length=1)]
+    messages: Annotated[list[AnthropicMessage], Field(min_length=1)]
     system: str | list[Block] | None = None
-    tools: list[ToolBody] | None = None
-    tool_choice: ToolChoice | None = None
+    tools: list[AnthropicTool] | None = None
+    tool_choice: AnthropicToolChoice | None = None
     thinking: Thinking | None = None
 
     def conversation(self) -> Conversation:

@@ -8,7 +8,7 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from edgellm.model import Model
-from edgellm.server.ollama_chat import ChatBody
+from edgellm.server.ollama_chat import OllamaChat
 from edgellm.server.ollama_generate import GenerateBody
 from edgellm.server.ollama_models import named
 from edgellm.server.ollama_options import AnswerBody
@@ -19,7 +19,7 @@ router = APIRouter(prefix="/api")
 
 
 @router.post("/chat", response_model=None)
-async def chat(body: ChatBody, request: Request) -> Response:
+async def chat(body: OllamaChat, request: Request) -> Response:
     model = await _model(body, request)
     if not body.messages:
         return await _loaded(body, model, chat_shape)
@@ -49,7 +49,7 @@ async def _loaded(body: AnswerBody, model: Model, shape: Shape) -> Response:
     return Response(loaded_body(model.info.name, shape), media_type="application/json")
 
 
-def _answer(body: ChatBody | GenerateBody, model: Model, shape: Shape) -> Response:
+def _answer(body: OllamaChat | GenerateBody, model: Model, shape: Shape) -> Response:
     begin_ns = time.perf_counter_ns()
     events = model.stream(body.request(model.info.sampling))
     if body.streams:

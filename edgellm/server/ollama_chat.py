@@ -14,42 +14,42 @@ from edgellm.server.body import Body
 from edgellm.server.ollama_options import AnswerBody
 
 
-class FunctionCall(Body):
+class OllamaFunctionCall(Body):
     name: str
     arguments: dict[str, Any] = Field(default={})
 
 
-class CallBody(Body):
+class OllamaCall(Body):
     id: str | None = None
-    function: FunctionCall
+    function: OllamaFunctionCall
 
 
-class MessageBody(Body):
+class OllamaMessage(Body):
     role: Literal["system", "user", "assistant", "tool"]
     content: str = ""
     images: list[str] | None = None
-    tool_calls: list[CallBody] | None = None
+    tool_calls: list[OllamaCall] | None = None
     tool_name: str | None = None
     tool_call_id: str | None = None
 
 
-class Function(Body):
+class OllamaFunction(Body):
     name: Annotated[str, Field(min_length=1)]
     description: str | None = None
     parameters: dict[str, Any] | None = None
 
 
-class ToolBody(Body):
+class OllamaTool(Body):
     type: str = "function"
-    function: Function
+    function: OllamaFunction
 
     def tool(self) -> Tool:
         return Tool(self.function.name, self.function.description or "", self.function.parameters or {})
 
 
-class ChatBody(AnswerBody):
-    messages: list[MessageBody] = Field(default=[])
-    tools: list[ToolBody] | None = None
+class OllamaChat(AnswerBody):
+    messages: list[OllamaMessage] = Field(default=[])
+    tools: list[OllamaTool] | None = None
 
     def request(self, recommended: SamplingParams) -> ChatRequest:
         """`recommended` is for the sampling that the body does not name. Raises RequestError or Unsupported."""
@@ -67,7 +67,7 @@ class _OpenCalls:
         self._calls: list[ToolCall] = []
         self._made = 0
 
-    def add(self, body: CallBody) -> ToolCall:
+    def add(self, body: OllamaCall) -> ToolCall:
         self._made += 1
         arguments = msgspec.json.encode(body.function.arguments).decode()
         call = ToolCall(body.id or f"call_{self._made}", body.function.name, arguments)
@@ -83,7 +83,7 @@ class _OpenCalls:
         return id or ""
 
 
-def _message(body: MessageBody, calls: _OpenCalls) -> Message:
+def _message(body: OllamaMessage, calls: _OpenCalls) -> Message:
     if body.images:
         raise Unsupported("Images are not supported. Send text only.")
     if body.role == "tool":
