@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Coroutine, Iterable
 from functools import partial
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
 
 from textual import on
@@ -42,7 +43,7 @@ TWICE_S = 2.0
 class ChatApp(App[None]):
     """Everything is done through the `Controller`; what it tells is handed to the screen, in order."""
 
-    CSS_PATH = "styles/app.tcss"
+    CSS_PATH = Path(__file__).parent / "styles" / "app.tcss"
     TITLE = "edgellm"
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [

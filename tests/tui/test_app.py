@@ -160,9 +160,11 @@ async def test_search_finds_a_message_and_opens_it(start) -> None:
         await running.say("Where are my quinces?")
         await running.pilot.press("ctrl+n")
         await running.until(lambda: running.app.controller.chat is None)
-        await running.pilot.press("ctrl+f", *"quince")
+        await running.pilot.press("ctrl+f")
+        await running.until(lambda: isinstance(running.app.screen, SearchScreen))
         screen = running.app.screen
         assert isinstance(screen, SearchScreen)
+        await running.pilot.press(*"quince")
         await running.until(lambda: bool(screen._hits))
         await running.pilot.press("enter")
         await running.until(lambda: running.texts[:1] == [("user", "Where are my quinces?")])
@@ -173,11 +175,11 @@ async def test_keys_of_commands_rest_while_a_dialog_is_open(start) -> None:
         await running.ready()
         await running.say("Hello")
         await running.pilot.press("f1")
-        assert isinstance(running.app.screen, HelpScreen)
+        await running.until(lambda: isinstance(running.app.screen, HelpScreen))
         await running.pilot.press("ctrl+n", "ctrl+r")
         assert len(running.app.controller.path) == 2
         await running.pilot.press("escape")
-        assert running.app.screen is running.app.chat_screen
+        await running.until(lambda: running.app.screen is running.app.chat_screen)
 
 
 async def test_a_file_that_is_named_is_sent_along(start, tmp_path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -28,6 +28,8 @@ from tui.widgets.tool_calls import ToolCalls
 SPINNER = "⠋⠙⠹⠸⠼⠴⠦⠧⠇⠏"
 SHARE = 8
 """Drawing takes at most one part in so many of the time: what is slow to draw is drawn less often."""
+LINES_PER_S = 150
+"""Of code, drawn in all."""
 REASONS = {
     "length": "cut off: the longest answer was reached",
     "stopped": "stopped",
@@ -108,8 +110,13 @@ class Answer(Vertical, can_focus=True):
         if self._dirty and begin >= self._due:
             self._dirty = False
             self._draw_parts(final=False)
-            self._due = begin + SHARE * (time.monotonic() - begin)
+            self._due = begin + max(SHARE * (time.monotonic() - begin), self._pause())
         self._draw_below()
+
+    def _pause(self) -> float:
+        """Seconds until the next drawing at least: all of a long fence is coloured and drawn each time."""
+        last = self._feed.parts[-1] if self._feed.parts else None
+        return min(0.5, last.code.count("\n") / LINES_PER_S) if isinstance(last, Fence) else 0.0
 
     def settle(self, entry: Entry) -> None:
         """The answer is over."""
