@@ -19,8 +19,8 @@ TITLE_TOKENS = 32
 TITLE_LENGTH = 60
 _TITLE = "Write a title of two to six words for this conversation. Answer with the title only, without quotation marks."
 _SUMMARY = (
-    "Summarize the conversation so far for yourself, so that you can go on with it without seeing it again. "
-    "Keep facts, names, numbers, code that matters, decisions and open questions. Answer with the summary only."
+    "Write a short summary of our conversation so far: what was asked and what was answered, with the facts, names, "
+    "numbers, decisions and open questions. Answer with the summary only."
 )
 
 

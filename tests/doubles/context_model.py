@@ -30,7 +30,7 @@ class ContextModel(ScriptedModel):
         yield Started(prompt_tokens=len(said.split()), cached_tokens=0)
         if "title of two to six words" in said:
             yield Text(self.title)
-        elif "Summarize the conversation" in said:
+        elif "summary of our conversation" in said:
             yield Text("the summary")
         else:
             self.asked.append(request)

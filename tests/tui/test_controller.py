@@ -368,7 +368,7 @@ async def test_a_summary_takes_the_place_of_what_came_before(chat: Any) -> None:
     await chat.settled()
     asked = words(model.asked[-1].input)
     assert "the summary" in asked and "turn1" not in asked and "turn2" in asked
-    summary = next(request for request in model.requests if "Summarize" in words(request.input))
+    summary = next(request for request in model.requests if "summary of our" in words(request.input))
     assert "turn0" in words(summary.input) and "turn1" in words(summary.input) and "turn2" not in words(summary.input)
     assert chat.path[-1].text == "short" and chat.state == "idle"
 
