@@ -40,10 +40,14 @@ class Grammars:
 
     async def compiled(self, format: Format) -> Compiled:
         """Raises RequestError for a format that cannot be enforced, or that takes too long to prepare."""
-        key = msgspec.msgpack.encode(format)
+        try:
+            key = msgspec.msgpack.encode(format)
+        except (UnicodeEncodeError, OverflowError, TypeError, RecursionError) as error:
+            raise RequestError(f"The output format is not sound JSON ({error}).") from error
         work = self._kept.get(key)
         if work is None or (work.done() and (work.cancelled() or work.exception() is not None)):
             work = self._kept[key] = asyncio.ensure_future(self._compile(format))
+            work.add_done_callback(lambda done: done.cancelled() or done.exception())  # all who asked may have left
         self._kept.move_to_end(key)
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)

@@ -8,9 +8,9 @@ import threading
 import pytest
 
 from edgellm.backends.fake import ByteVocabulary
+from edgellm.chat.grammar import grammar_source
 from edgellm.errors import RequestError
 from edgellm.request import Format, GrammarFormat, JsonFormat, SchemaFormat
-from edgellm.runtime import grammars
 from edgellm.runtime.grammars import Grammars
 
 
@@ -50,14 +50,14 @@ async def test_who_leaves_does_not_take_the_work_from_the_others() -> None:
 
 
 async def test_nobody_waits_without_end(monkeypatch: pytest.MonkeyPatch) -> None:
-    gate, real = threading.Event(), grammars.grammar_source
+    gate, real = threading.Event(), grammar_source
 
     def slow(format: Format) -> object:
         assert threading.current_thread() is not threading.main_thread()
         gate.wait(10)
         return real(format)
 
-    monkeypatch.setattr(grammars, "grammar_source", slow)
+    monkeypatch.setattr("edgellm.runtime.grammars.grammar_source", slow)
     made = Grammars(ByteVocabulary(), longest_s=0.05)
     with pytest.raises(RequestError, match="simpler"):
         await made.compiled(JsonFormat())
@@ -65,3 +65,11 @@ async def test_nobody_waits_without_end(monkeypatch: pytest.MonkeyPatch) -> None
     patient = Grammars(ByteVocabulary())
     assert (await patient.compiled(JsonFormat())).grammar is not None
     made.close()
+
+
+@pytest.mark.parametrize(
+    "format", [regex("\ud800"), SchemaFormat({"const": "\ud800"}), SchemaFormat({"const": object()})]
+)
+async def test_what_is_not_json_is_refused(format: Format) -> None:
+    with pytest.raises(RequestError, match="sound"):
+        await Grammars(ByteVocabulary()).compiled(format)

@@ -21,7 +21,7 @@ from edgellm.server.openai_chat import ChatBody
 from edgellm.server.openai_text import TextBody
 from tests.doubles.live_server import live_server
 
-ASK = [{"role": "user", "content": "hi"}]
+ASK: Any = [{"role": "user", "content": "hi"}]
 BAD = {"type": "array", "uniqueItems": True, "items": {"enum": [1]}, "minItems": 1, "maxItems": 2}
 GBNF = 'root ::= "yes" | "no"'
 
