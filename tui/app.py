@@ -82,8 +82,6 @@ class ChatApp(App[None]):
         self.update_commands()
         self.call_after_refresh(self.run_worker, self._begin(), group="begin")
 
-    # From the first paint to a loaded model
-
     async def _begin(self) -> None:
         try:
             notes = await self.store.open()
@@ -143,8 +141,6 @@ class ChatApp(App[None]):
         else:
             self.chat_screen.show_notice(f"✗ {type(error).__name__}: {error}. This is a bug in edgellm.", error=True)
 
-    # What the controller tells
-
     async def _hear(self) -> None:
         while True:
             notice = await self._heard.get()
@@ -172,8 +168,6 @@ class ChatApp(App[None]):
 
         shown = self.controller.chat.id if self.controller.chat is not None else None
         self.chat_screen.show_chats(await self.store.read(chats.listing), shown)
-
-    # What the person does
 
     def do(self, work: Coroutine[Any, Any, object]) -> None:
         """Run `work` in the background; what goes wrong is told."""
@@ -263,8 +257,6 @@ class ChatApp(App[None]):
         if not known:
             self.copy_to_clipboard(text)
         self.notify(clipboard.words(what, known), markup=False)
-
-    # The commands of the registry
 
     @property
     def situation(self) -> Situation:
@@ -358,6 +350,12 @@ class ChatApp(App[None]):
 
     def action_help(self) -> None:
         self.dialogs.help()
+
+    def action_export(self, name: str = "") -> None:
+        self.do(self.dialogs.export(name))
+
+    def action_import(self, name: str = "") -> None:
+        self.show(self.dialogs.take_in(name))
 
     def action_sidebar(self) -> None:
         hidden = not self.chat_screen.has_class("-no-list")

@@ -158,6 +158,21 @@ COMMANDS: tuple[Command, ...] = (
         when=lambda situation: situation.can_undo,
     ),
     Command(
+        name="export",
+        title="Export the conversation",
+        help="Write the branch shown to a file as Markdown, or all branches where its name ends with .json.",
+        slash="export",
+        argument="FILE",
+        when=_stored,
+    ),
+    Command(
+        name="import",
+        title="Import a conversation",
+        help="Add the conversation of a file that was exported.",
+        slash="import",
+        argument="FILE",
+    ),
+    Command(
         name="settings",
         title="Instructions and sampling",
         help="What the model is told before every conversation, presets, and how its words are chosen.",

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from edgellm.errors import RequestError
 from tui.notices import Offer, Outgrown
 
 if TYPE_CHECKING:
@@ -58,6 +59,24 @@ class Dialogs:
         from tui.screens.settings import SettingsScreen
 
         self._app.push_screen(SettingsScreen(self._app.controller))
+
+    async def export(self, name: str) -> None:
+        """The conversation shown, to a file. Raises RequestError."""
+        from tui import conversation_files
+
+        chat = self._app.controller.chat
+        if chat is None or not name:
+            raise RequestError("Name a file, as in /export chat.md; .json keeps all branches.")
+        path = await conversation_files.export(self._app.store, chat.id, name)
+        self._app.notify(f"Written to {path}", timeout=8, markup=False)
+
+    async def take_in(self, name: str) -> None:
+        """Conversations from a file. Raises RequestError, StoreError."""
+        from tui import conversation_files
+
+        if not name:
+            raise RequestError("Name a file that was exported, as in /import chat.json.")
+        await self._app.controller.open(await conversation_files.take_in(self._app.store, name))
 
     def help(self) -> None:
         from tui.screens.help import HelpScreen

@@ -9,6 +9,7 @@ import pytest
 from edgellm.errors import ModelNotFound, OutOfMemory
 from edgellm.request import Conversation
 from tests.doubles.scripted_model import ScriptedModel
+from tui import slash
 from tui.screens.help import HelpScreen
 from tui.screens.search import SearchScreen
 from tui.widgets.answer import Answer
@@ -241,3 +242,16 @@ async def test_a_new_line_is_not_sent(start, key: str) -> None:
         await running.type("two")
         assert running.app.chat_screen.prompt.text == "one\ntwo"
         assert not running.texts
+
+
+@pytest.mark.parametrize("name", ["chat.md", "chat.json"])
+async def test_an_exported_conversation_can_be_taken_in(start, tmp_path, name: str) -> None:
+    async with start() as running:
+        await running.ready()
+        await running.say("Keep this")
+        first = running.app.controller.chat.id
+        await running.app._obey(*slash.read(f"/export {tmp_path / name}"))  # type: ignore[misc]
+        await running.until(lambda: (tmp_path / name).exists())
+        await running.app._obey(*slash.read(f"/import {tmp_path / name}"))  # type: ignore[misc]
+        await running.until(lambda: running.app.controller.chat.id != first)
+        assert running.texts == [("user", "Keep this"), ("assistant", "Fine, thanks.")]
