@@ -20,7 +20,9 @@ class Config:
     def __init__(self, folder: Path) -> None:
         self.path = folder / SETTINGS
         self.outer: dict[str, Any] = json_file.read(self.path, dict[str, Any])
-        inner = next((self.outer[name] for name in _INNER if isinstance(self.outer.get(name), dict)), {})
+        inner: dict[str, Any] = next(
+            (self.outer[name] for name in _INNER if isinstance(self.outer.get(name), dict)), {}
+        )
         self.values: Mapping[str, Any] = {**self.outer, **inner}
         self.kind = self.text("model_type")
         self.layers = self.number("num_hidden_layers", "n_layer", "n_layers")

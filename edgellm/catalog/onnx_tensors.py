@@ -136,7 +136,8 @@ def _numbers(data: mmap.mmap, field: _Field) -> list[int]:
     """A repeated number, packed or alone."""
     if field.kind != _BYTES:
         return [field.value]
-    found, at = [], field.start
+    found: list[int] = []
+    at = field.start
     while at < field.end and len(found) <= 16:
         value, at = _varint(data, at, field.end)
         found.append(value)
