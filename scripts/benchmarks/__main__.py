@@ -1,4 +1,4 @@
-"""`python -m scripts.benchmarks step|serving|startup|speculation|fit|all`: measures; prints a table to reproduce.
+"""`python -m scripts.benchmarks step|serving|startup|speculation|structured|tui|fit|all`: prints measurements.
 
 llama-server is not part of edgellm. To compare, build it from the source that llama-cpp-python was built of:
 
@@ -25,7 +25,7 @@ from typing import Any
 from edgellm.download.store import Store
 from edgellm.errors import EdgeLLMError
 from scripts import test_models
-from scripts.benchmarks import computer, fit, serving, speculation, startup, step_cost
+from scripts.benchmarks import chat_app, computer, fit, serving, speculation, startup, step_cost, structured
 from scripts.benchmarks.client import Refused
 from scripts.benchmarks.servers import DidNotStart, Setup
 from scripts.benchmarks.table import Row, render
@@ -74,6 +74,10 @@ def _startup(options: argparse.Namespace) -> Section:
     return startup.measure(3 if options.quick else options.runs)
 
 
+def _tui(options: argparse.Namespace) -> Section:
+    return chat_app.measure(3 if options.quick else options.runs)
+
+
 def _speculation(options: argparse.Namespace) -> Section:
     setup = Setup(
         model=_model_file(options.model),
@@ -94,6 +98,13 @@ def _speculation(options: argparse.Namespace) -> Section:
     return speculation.measure(setup, replace(plan, rounds=1, tokens=24, cases=1) if options.quick else plan, draft)
 
 
+def _structured(options: argparse.Namespace) -> Section:
+    model, threads = _model_file(options.model), options.threads
+    setup = Setup(model=model, threads=threads, context=options.context, parallel=1)
+    rounds, cases = (1, 1) if options.quick else (options.rounds, options.cases)
+    return structured.measure(setup, rounds, cases)
+
+
 def _fit(options: argparse.Namespace) -> Section:
     models = {name: _model_file(name) for name in options.models}
     contexts = options.contexts[:1] if options.quick else options.contexts
@@ -105,6 +116,8 @@ _SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
     "serving": _serving,
     "startup": _startup,
     "speculation": _speculation,
+    "tui": _tui,
+    "structured": _structured,
     "fit": _fit,
 }
 
@@ -121,9 +134,9 @@ def _model_file(name: str) -> Path:
 
 def _facts_of(options: argparse.Namespace) -> dict[str, str]:
     facts = {"command": f"scripts/bench {shlex.join(sys.argv[1:])}"}
-    if options.what != "startup":
+    if options.what not in ("startup", "tui"):
         facts["threads"] = str(options.threads)
-    if options.what in ("serving", "speculation", "all"):
+    if options.what in ("serving", "speculation", "structured", "all"):
         facts["model"] = f"{_model_file(options.model).name}, with a context of {options.context} tokens"
         if options.llama_server:
             facts["llama-server"] = computer.version_of(options.llama_server)
@@ -140,13 +153,15 @@ def _parser() -> argparse.ArgumentParser:
     served = commands.add_parser("serving", help="first token, decoding, load and memory, against llama-server")
     start = commands.add_parser("startup", help="edgellm --help against a bare Typer app")
     guessed = commands.add_parser("speculation", help="guessing ahead, on against off, by kind of text")
+    formed = commands.add_parser("structured", help="decoding under a JSON schema, against without")
     planned = commands.add_parser("fit", help="memory and speed as predicted, against real runs")
-    for command in (everything, step, served, start, guessed, planned):
+    drawn = commands.add_parser("tui", help="the chat app: first paint, CPU while it streams, long conversations, keys")
+    for command in (everything, step, served, start, guessed, formed, planned, drawn):
         command.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured there")
         command.add_argument("--quick", action="store_true", help=_QUICK)
     for command in (everything, step):
         command.add_argument("--steps", type=_count, default=500, help="steps of each kind (500)")
-    for command in (everything, served, guessed):
+    for command in (everything, served, guessed, formed):
         _add_serving(command)
     for command in (everything, guessed):
         command.add_argument("--kinds", type=_words, default=(), metavar="KIND,KIND", help="kinds of text (all)")
@@ -157,9 +172,9 @@ def _parser() -> argparse.ArgumentParser:
         add("--models", type=_words, default=_FIT_MODELS, metavar="NAME,NAME", help="test models or GGUF files (all)")
         add("--contexts", type=_levels, default=(2048, 8192, 32768), metavar="N,N", help="(2048,8192,32768)")
         add("--words", type=_count, default=1400, help="of a prompt at most; more take long, and more memory (1400)")
-    for command in (everything, step, served, guessed, planned):
+    for command in (everything, step, served, guessed, formed, planned):
         command.add_argument("--threads", type=_count, default=_threads(), help="threads that compute (one a core)")
-    for command in (everything, start):
+    for command in (everything, start, drawn):
         command.add_argument("--runs", type=_count, default=15, help="runs of each program (15)")
     return parser
 
