@@ -9,7 +9,6 @@ from collections.abc import Callable
 from dataclasses import dataclass
 
 from edgellm.config import Settings
-from edgellm.errors import EdgeLLMError
 from edgellm.model import Model
 
 Report = Callable[[str, int, int], None]
@@ -27,7 +26,7 @@ class Progress:
     per_s: float = 0.0
 
 
-class Cancelled(EdgeLLMError):
+class Cancelled(Exception):
     """Nobody waits any more; what was fetched is kept, and the next time goes on from there."""
 
 

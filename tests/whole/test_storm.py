@@ -110,7 +110,8 @@ async def test_a_storm_of_requests_leaves_no_sequence_cell_or_task(tiny: Path, p
     assert engine is not None
     await until(lambda: not engine.busy)
     assert engine.scheduler.running == engine.scheduler.waiting == [] and not model._streams
-    assert engine.cache.running == 0
+    # In quiet moments steps are timed on a slot of their own, one short step at a time.
+    await until(lambda: engine.cache.running == 0)
     assert len(asyncio.all_tasks()) == 1
     await model.aclose()
     # The engine's thread is gone, so what it owned may be touched from here.

@@ -82,8 +82,9 @@ def parts(blocks: Sequence[SyntaxTreeNode], lines: Sequence[str], gap: bool) -> 
         if is_fence:
             found += [Fence(node.content.rstrip("\n"), _language(node)) for node in group]
         else:
-            prose = tuple(block for node in group for block in _blocks(node, lines, gap or node is not blocks[0]))
-            found += [Prose(prose)] if prose else []
+            prose = [block for node in group for block in _blocks(node, lines, gap or node is not blocks[0])]
+            drawn = tuple(block for block in prose if not isinstance(block, Lines) or block.content)
+            found += [Prose(drawn)] if drawn else []
     return found
 
 

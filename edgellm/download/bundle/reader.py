@@ -15,7 +15,7 @@ from edgellm.download.bundle.installer import Contents, Folder, Refused
 from edgellm.errors import ChecksumMismatch, DownloadError
 
 MOST_FILES = 100_000
-_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, UnicodeError, NotImplementedError, RuntimeError)
+_DAMAGED = (tarfile.TarError, zipfile.BadZipFile, zlib.error, EOFError, UnicodeError, RuntimeError)
 
 
 class Members:
