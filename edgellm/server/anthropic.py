@@ -18,7 +18,7 @@ router = APIRouter(prefix="/v1/messages")
 @router.post("", response_model=None)
 async def messages(body: MessagesBody, request: Request) -> Response:
     models: Models = request.app.state.models
-    model = models.get(body.model)
+    model = await models.get(body.model)
     events = model.stream(body.request(model.info.sampling))
     if body.stream:
         return EventStream(events, MessageChunks(model.info.name), ANTHROPIC)
@@ -28,7 +28,7 @@ async def messages(body: MessagesBody, request: Request) -> Response:
 @router.post("/count_tokens", response_model=None)
 async def count_tokens(body: CountBody, request: Request) -> Response:
     models: Models = request.app.state.models
-    model = models.get(body.model)
+    model = await models.get(body.model)
     if body.tools:
         raise Unsupported("Tokens cannot be counted with tools yet. Leave `tools` out.")
     tokens = await model.tokenize(body.conversation(), body.template_args())

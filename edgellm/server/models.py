@@ -1,37 +1,97 @@
-"""`Models`: which model answers to which name."""
+"""`Models`: which model answers to which name, and which of them are in memory."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from typing import Protocol
+from collections.abc import AsyncIterator, Sequence
+from contextlib import AbstractAsyncContextManager, asynccontextmanager
+from typing import Any, Protocol
 
-from edgellm.errors import ModelNotFound
-from edgellm.model import Model, ModelInfo
+from edgellm.errors import ModelNotFound, Unsupported
+from edgellm.model import Model
+from edgellm.runtime.standing import Standing
 
 
 class Models(Protocol):
-    """What the server asks about models; several may be served later."""
+    """What the server asks about models.
 
-    def get(self, name: str) -> Model:
-        """The model called `name`; "" is the default one. Raises ModelNotFound, which tells the names there are."""
+    Everywhere `keep_alive` is how many seconds the model stays in memory after its last request: 0 not at all,
+    `math.inf` for ever, None as long as usual.
+    """
+
+    async def get(self, name: str, keep_alive: float | None = None) -> Model:
+        """The model called `name`; "" is the default one. Costs next to nothing, and loads nothing.
+
+        Its `info` is what is known without loading. `start`, `tokenize` and `stream` wait until it is in memory, and
+        hold it there for as long as they run. Raises ModelNotFound, which tells the names there are.
+        """
         ...
 
-    def list(self) -> Sequence[ModelInfo]: ...
+    def embedder(self, name: str, keep_alive: float | None = None) -> AbstractAsyncContextManager[Any]:
+        """The `Embedder` called `name`, loaded, and in memory while the context is open.
+
+        Entering raises ModelNotFound, LoadError, Unavailable, and Unsupported for a model that is none.
+        """
+        ...
+
+    async def list(self) -> Sequence[Standing]:
+        """All that can be asked for."""
+        ...
+
+    async def loaded(self) -> Sequence[tuple[Standing, Model | None]]:
+        """Those that are in memory or on their way in or out; the model is None where it does not generate."""
+        ...
+
+    async def load(self, name: str, keep_alive: float | None = None) -> None:
+        """Have it in memory. Raises ModelNotFound, LoadError, Unavailable."""
+        ...
+
+    async def unload(self, name: str) -> None:
+        """Out of memory once its requests are done; returns then. Raises ModelNotFound."""
+        ...
+
+    async def aclose(self) -> None:
+        """Unload everything, whatever runs."""
+        ...
+
+
+def plain_name(name: str) -> str:
+    """A name without the tag ":latest", which Ollama's clients add."""
+    return name.removesuffix(":latest")
 
 
 class OneModel:
-    """A single model, known by its own name and by `aliases`."""
+    """A single model that is always there, known by its own name and by `aliases`; `embedder` beside it if given."""
 
-    def __init__(self, model: Model, aliases: Sequence[str] = ()) -> None:
+    def __init__(self, model: Model, aliases: Sequence[str] = (), embedder: Any = None) -> None:
         self._model = model
         self._aliases = tuple(aliases)
+        self._embedder = embedder
 
-    def get(self, name: str) -> Model:
+    async def get(self, name: str, keep_alive: float | None = None) -> Model:
         names = dict.fromkeys((self._model.info.name, *self._aliases))
-        if name and name not in names:
+        if name and name not in names and plain_name(name) not in names:
             known = ", ".join(names)
             raise ModelNotFound(f"There is no model {name[:200]!r} here. Name one of these, or none at all: {known}.")
         return self._model
 
-    def list(self) -> Sequence[ModelInfo]:
-        return [self._model.info]
+    @asynccontextmanager
+    async def embedder(self, name: str, keep_alive: float | None = None) -> AsyncIterator[Any]:
+        if self._embedder is None:
+            raise Unsupported("The model here makes no embeddings. Serve one that does.")
+        yield self._embedder
+
+    async def list(self) -> Sequence[Standing]:
+        return [Standing(info=self._model.info, aliases=self._aliases, state="loaded", pinned=True)]
+
+    async def loaded(self) -> Sequence[tuple[Standing, Model | None]]:
+        return [(standing, self._model) for standing in await self.list()]
+
+    async def load(self, name: str, keep_alive: float | None = None) -> None:
+        await (await self.get(name)).start()
+
+    async def unload(self, name: str) -> None:
+        await self.get(name)
+        raise Unsupported("This server keeps its one model until it is stopped.")
+
+    async def aclose(self) -> None:
+        await self._model.aclose()

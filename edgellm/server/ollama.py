@@ -8,9 +8,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from edgellm.model import Model
+from edgellm.server.models import Models
 from edgellm.server.ollama_chat import OllamaChat
 from edgellm.server.ollama_generate import GenerateBody
-from edgellm.server.ollama_models import named
 from edgellm.server.ollama_options import AnswerBody
 from edgellm.server.ollama_reply import OLLAMA, Lines, OneLine, Shape, chat_shape, generate_shape, loaded_body
 from edgellm.server.stream import EventStream, WholeReply
@@ -36,7 +36,8 @@ async def generate(body: GenerateBody, request: Request) -> Response:
 
 async def _model(body: AnswerBody, request: Request) -> Model:
     """The model of that name, which has the context that is asked for. Raises ModelNotFound or ContextOverflow."""
-    model = named(request.app.state.models, body.model)
+    models: Models = request.app.state.models
+    model = await models.get(body.model)
     if body.options is not None and body.options.num_ctx is not None:
         await model.start()  # its context is known only then
         body.options.check_context(model.info.name, model.info.context_length)

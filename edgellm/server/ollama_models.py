@@ -10,8 +10,8 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 import edgellm
-from edgellm.errors import ModelNotFound, RequestError
-from edgellm.model import Model, ModelInfo
+from edgellm.errors import RequestError
+from edgellm.model import ModelInfo
 from edgellm.request import SamplingParams
 from edgellm.server.body import RequestBody
 from edgellm.server.models import Models
@@ -33,28 +33,17 @@ class ShowBody(RequestBody):
     name: str = ""  # what older clients call it
 
 
-def named(models: Models, name: str) -> Model:
-    """The model called `name`, which Ollama's clients may have given the tag ":latest". Raises ModelNotFound."""
-    try:
-        return models.get(name)
-    except ModelNotFound:
-        plain = name.removesuffix(":latest")
-        if not plain or plain == name:
-            raise
-        return models.get(plain)
-
-
 @router.get("/tags", response_model=None)
 async def tags(request: Request) -> Response:
     models: Models = request.app.state.models
-    return _json({"models": [_entry(info) for info in models.list()]})
+    return _json({"models": [_entry(standing.info) for standing in await models.list()]})
 
 
 @router.get("/ps", response_model=None)
 async def ps(request: Request) -> Response:
     """The models in memory: none while the server still loads. They stay until it is stopped."""
     models: Models = request.app.state.models
-    loaded = models.list() if request.app.state.ready() else []
+    loaded = [each.info for each, _ in await models.loaded()] if request.app.state.ready() else []
     more = [{"expires_at": _NEVER, "context_length": info.context_length} for info in loaded]
     return _json({"models": [_entry(info) | each for info, each in zip(loaded, more, strict=True)]})
 
@@ -64,7 +53,8 @@ async def show(body: ShowBody, request: Request) -> Response:
     name = body.model or body.name
     if not name:
         raise RequestError("The body needs a 'model' field with the name of a model.")
-    info = named(request.app.state.models, name).info
+    models: Models = request.app.state.models
+    info = (await models.get(name)).info
     known = {
         "general.architecture": info.architecture,
         "general.parameter_count": info.parameters,

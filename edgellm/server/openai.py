@@ -19,7 +19,7 @@ router = APIRouter(prefix="/v1")
 @router.post("/chat/completions", response_model=None)
 async def chat_completions(body: ChatBody, request: Request) -> Response:
     models: Models = request.app.state.models
-    model = models.get(body.model or "")
+    model = await models.get(body.model or "")
     asked = body.request(model.info.sampling)
     events = model.stream(asked)
     if body.stream:
@@ -30,7 +30,7 @@ async def chat_completions(body: ChatBody, request: Request) -> Response:
 @router.post("/completions", response_model=None)
 async def completions(body: TextBody, request: Request) -> Response:
     models: Models = request.app.state.models
-    model = models.get(body.model or "")
+    model = await models.get(body.model or "")
     asked = body.requests(model.info.sampling)
     echoes = body.echoes()
     events = stream_all(model, asked)

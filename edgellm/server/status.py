@@ -21,7 +21,7 @@ router = APIRouter()
 @router.get("/v1/models", response_model=None)
 async def list_models(request: Request) -> Response:
     models: Models = request.app.state.models
-    return _json({"object": "list", "data": [_described(info) for info in models.list()]})
+    return _json({"object": "list", "data": [_described(standing.info) for standing in await models.list()]})
 
 
 @router.get("/v1/models/{name:path}", response_model=None)
@@ -29,7 +29,7 @@ async def get_model(name: str, request: Request) -> Response:
     if not name:
         raise ModelNotFound("The address names no model. Ask for /v1/models to see them all.")
     models: Models = request.app.state.models
-    return _json(_described(models.get(name).info))
+    return _json(_described((await models.get(name)).info))
 
 
 @router.get("/health", response_model=None)
@@ -38,10 +38,9 @@ async def health(request: Request) -> Response:
     if not request.app.state.ready():
         return refusal("loading", "The model is still loading. Requests wait for it.", headers={"retry-after": "1"})
     models: Models = request.app.state.models
-    names = [info.name for info in models.list()]
     try:
         async with asyncio.timeout(STATUS_S):
-            load = {name: await models.get(name).status() for name in names}
+            load = {each.info.name: await model.status() for each, model in await models.loaded() if model}
     except TimeoutError:
         return refusal("unavailable", "The model does not answer.", headers={"retry-after": "1"})
     return _json({"status": "ok", "models": load})
