@@ -20,6 +20,12 @@ class ImagePart(msgspec.Struct, frozen=True, tag="image"):
     media_type: str
 
 
+class ReasoningPart(msgspec.Struct, frozen=True, tag="reasoning"):
+    """What a model thought before the rest of its message; its template decides whether it is told again."""
+
+    text: str
+
+
 class ToolCall(msgspec.Struct, frozen=True, tag="tool_call"):
     """A model's call of a tool; `arguments` is JSON text exactly as the model wrote it."""
 
@@ -35,7 +41,7 @@ class ToolResult(msgspec.Struct, frozen=True, tag="tool_result"):
     content: str
 
 
-Part = TextPart | ImagePart | ToolCall | ToolResult
+Part = TextPart | ReasoningPart | ImagePart | ToolCall | ToolResult
 
 
 class Message(msgspec.Struct, frozen=True):
@@ -44,7 +50,7 @@ class Message(msgspec.Struct, frozen=True):
 
     @property
     def text(self) -> str:
-        """All text parts joined; tool results count as text, images and calls do not."""
+        """All text parts joined; tool results count as text; thoughts, images and calls do not."""
         return "".join(_text(part) for part in self.parts)
 
 
@@ -71,8 +77,12 @@ def assistant(text: str) -> Message:
 
 
 class Tool(msgspec.Struct, frozen=True):
-    """A function a model may call; `parameters` is a JSON Schema object."""
+    """A function a model may call; `parameters` is a JSON Schema object.
+
+    With `strict`, a keyword of it that cannot be honoured is an error.
+    """
 
     name: str
     description: str = ""
     parameters: dict[str, Any] = {}
+    strict: bool = False

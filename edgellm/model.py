@@ -8,6 +8,7 @@ from typing import Any, Literal, Protocol
 import msgspec
 
 from edgellm.events import Event
+from edgellm.messages import Tool
 from edgellm.request import ChatRequest, Input, SamplingParams
 from edgellm.telemetry.metrics import Snapshot
 
@@ -92,8 +93,10 @@ class Model(Protocol):
         """Answer `request`. Close the iterator (`contextlib.aclosing`) when leaving early."""
         ...
 
-    async def tokenize(self, input: Input, template_args: dict[str, Any] | None = None) -> list[int]:
-        """The exact ids `stream` would prefill for `input`, special tokens and template included."""
+    async def tokenize(
+        self, input: Input, template_args: dict[str, Any] | None = None, tools: tuple[Tool, ...] = ()
+    ) -> list[int]:
+        """The exact ids `stream` would prefill for `input`, special tokens, template and tools included."""
         ...
 
     async def status(self) -> ModelStatus: ...
@@ -119,8 +122,10 @@ class WrapperModel:
     def stream(self, request: ChatRequest) -> AsyncIterator[Event]:
         return self.inner.stream(request)
 
-    async def tokenize(self, input: Input, template_args: dict[str, Any] | None = None) -> list[int]:
-        return await self.inner.tokenize(input, template_args)
+    async def tokenize(
+        self, input: Input, template_args: dict[str, Any] | None = None, tools: tuple[Tool, ...] = ()
+    ) -> list[int]:
+        return await self.inner.tokenize(input, template_args, tools)
 
     async def status(self) -> ModelStatus:
         return await self.inner.status()

@@ -4,10 +4,11 @@ import msgspec
 import pytest
 
 from edgellm import messages
-from edgellm.messages import ImagePart, Message, Part, TextPart, Tool, ToolCall, ToolResult
+from edgellm.messages import ImagePart, Message, Part, ReasoningPart, TextPart, Tool, ToolCall, ToolResult
 
 PARTS = [
     TextPart("grüße 🌍\x00"),
+    ReasoningPart("hm"),
     ImagePart(b"\x89PNG\x00\xff", "image/png"),
     ToolCall("1", "add", '{"a": 1'),
     ToolResult("1", "3"),

@@ -6,7 +6,7 @@ import json
 from collections.abc import Iterable, Sequence
 from typing import Any
 
-from edgellm.messages import Message, Part, TextPart, Tool, ToolCall, ToolResult
+from edgellm.messages import Message, Part, ReasoningPart, TextPart, Tool, ToolCall, ToolResult
 
 
 class Guard:
@@ -25,7 +25,8 @@ class Guard:
 
     def tools(self, tools: Sequence[Tool]) -> tuple[Tool, ...]:
         return tuple(
-            Tool(self.text(tool.name), self.text(tool.description), self._value(tool.parameters)) for tool in tools
+            Tool(self.text(tool.name), self.text(tool.description), self._value(tool.parameters), tool.strict)
+            for tool in tools
         )
 
     def text(self, text: str) -> str:
@@ -38,6 +39,8 @@ class Guard:
         match part:
             case TextPart(text=text):
                 return TextPart(self.text(text))
+            case ReasoningPart(text=text):
+                return ReasoningPart(self.text(text))
             case ToolResult(id=id, content=content):
                 return ToolResult(self.text(id), self.text(content))
             case ToolCall(id=id, name=name, arguments=arguments):

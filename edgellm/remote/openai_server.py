@@ -13,6 +13,7 @@ from msgspec.structs import replace
 
 from edgellm.errors import ModelNotFound, RequestError, Unavailable, Unsupported
 from edgellm.events import Event, Finished, FinishReason, Reasoning, Started, Text, Timings, Usage
+from edgellm.messages import Tool
 from edgellm.model import ModelInfo, ModelStatus
 from edgellm.remote.refusal import refusal, words
 from edgellm.request import ChatRequest, Conversation, Input, SamplingParams
@@ -69,7 +70,9 @@ class OpenAIServer:
                     break
         yield reply.finished()
 
-    async def tokenize(self, input: Input, template_args: dict[str, Any] | None = None) -> list[int]:
+    async def tokenize(
+        self, input: Input, template_args: dict[str, Any] | None = None, tools: tuple[Tool, ...] = ()
+    ) -> list[int]:
         raise Unsupported("a server that speaks OpenAI's dialect does not tell its tokens")
 
     async def status(self) -> ModelStatus:

@@ -8,6 +8,7 @@ from typing import Any, Generic, TypeVar
 import msgspec
 
 from edgellm.events import Event
+from edgellm.messages import Tool
 from edgellm.model import ModelInfo, ModelStatus
 from edgellm.request import ChatRequest, Input
 
@@ -57,6 +58,7 @@ class Tokenize(msgspec.Struct, frozen=True, array_like=True, tag="tokenize"):
     id: int
     input: Input
     template_args: dict[str, Any] | None
+    tools: tuple[Tool, ...] = ()
 
 
 class Status(msgspec.Struct, frozen=True, array_like=True, tag="status"):

@@ -25,6 +25,7 @@ from edgellm.engine.speculative.draft_model import DraftModel
 from edgellm.engine.thread import EngineThread
 from edgellm.errors import BackendError, EdgeLLMError, RequestError, Unavailable, Unsupported
 from edgellm.events import Event
+from edgellm.messages import Tool
 from edgellm.model import ModelInfo, ModelStatus
 from edgellm.request import ChatRequest, Conversation, Infill, Input, Prompt, TokenIds
 from edgellm.runtime import speculation
@@ -190,13 +191,15 @@ class LocalModel:
         warnings = () if compiled is None else compiled.warnings
         return {job.id: Choice(job, i, request.stop, vocabulary.piece, load_ms, warnings) for i, job in enumerate(jobs)}
 
-    async def tokenize(self, input: Input, template_args: dict[str, Any] | None = None) -> list[int]:
+    async def tokenize(
+        self, input: Input, template_args: dict[str, Any] | None = None, tools: tuple[Tool, ...] = ()
+    ) -> list[int]:
         await self.start()
         assert self._engine is not None
         vocabulary = self._engine.backend.vocabulary
 
         def render() -> list[int]:
-            return render_input(input, self._template, vocabulary, tools=(), template_args=template_args or {})
+            return render_input(input, self._template, vocabulary, tools=tools, template_args=template_args or {})
 
         ids = await asyncio.to_thread(render) if _length(input) > _LONG_TEXT else render()
         if not ids:

@@ -12,6 +12,7 @@ from msgspec.structs import replace
 
 from edgellm import errors
 from edgellm.events import Event, Finished
+from edgellm.messages import Tool
 from edgellm.model import ModelInfo, ModelStatus
 from edgellm.request import ChatRequest, Input
 from edgellm.runtime import frames
@@ -65,9 +66,11 @@ class ProcessModel:
         finally:
             worker.drop(answer)
 
-    async def tokenize(self, input: Input, template_args: dict[str, Any] | None = None) -> list[int]:
+    async def tokenize(
+        self, input: Input, template_args: dict[str, Any] | None = None, tools: tuple[Tool, ...] = ()
+    ) -> list[int]:
         worker = await self._loaded()
-        ids = await worker.call(lambda id: frames.Tokenize(id, input, template_args))
+        ids = await worker.call(lambda id: frames.Tokenize(id, input, template_args, tools))
         assert isinstance(ids, list)
         return ids
 

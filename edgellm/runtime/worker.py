@@ -140,7 +140,7 @@ class Host:
     async def _reply(self, message: frames.Tokenize | frames.Status) -> list[int] | ModelStatus:
         if isinstance(message, frames.Status):
             return await self.model.status()
-        return await self.model.tokenize(message.input, message.template_args)
+        return await self.model.tokenize(message.input, message.template_args, message.tools)
 
     async def _load(self, spec: frames.WorkerSpec) -> None:
         try:

@@ -16,6 +16,7 @@ from typing import Any
 
 from edgellm.config import Settings
 from edgellm.events import Event, Finished, Started, Text, Timings, Usage
+from edgellm.messages import Tool
 from edgellm.model import ModelInfo, ModelStatus
 from edgellm.request import ChatRequest, Input
 from scripts.benchmarks.figures import quantile, spread
@@ -86,7 +87,9 @@ class Paced:
             yield Text(token)
         yield Finished("stop", Usage(10, len(self._tokens)), Timings(predicted_n=len(self._tokens)))
 
-    async def tokenize(self, input: Input, template_args: dict[str, Any] | None = None) -> list[int]:
+    async def tokenize(
+        self, input: Input, template_args: dict[str, Any] | None = None, tools: tuple[Tool, ...] = ()
+    ) -> list[int]:
         return list(range(10))
 
     async def status(self) -> ModelStatus:

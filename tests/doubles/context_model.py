@@ -9,6 +9,7 @@ from typing import Any
 import msgspec
 
 from edgellm.events import Event, Finished, Reasoning, Started, Text, Timings, ToolArguments, ToolEnd, ToolStart, Usage
+from edgellm.messages import Tool
 from edgellm.request import ChatRequest, Conversation, Input, Prompt
 from tests.doubles.scripted_model import ScriptedModel
 
@@ -42,7 +43,9 @@ class ContextModel(ScriptedModel):
         timings = Timings(predicted_n=3, predicted_ms=100.0, draft_n=4, draft_n_accepted=3)
         yield Finished("stop", Usage(prompt_tokens=9, completion_tokens=3), timings)
 
-    async def tokenize(self, input: Input, template_args: dict[str, Any] | None = None) -> list[int]:
+    async def tokenize(
+        self, input: Input, template_args: dict[str, Any] | None = None, tools: tuple[Tool, ...] = ()
+    ) -> list[int]:
         return list(range(len(words(input).split())))
 
 

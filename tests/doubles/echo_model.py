@@ -9,6 +9,7 @@ from typing import Any
 
 from edgellm.errors import EdgeLLMError
 from edgellm.events import Event, Failed, Finished, Progress, Started, Text, Timings, TokenLogprob, Usage
+from edgellm.messages import Tool
 from edgellm.model import ModelInfo, ModelStatus
 from edgellm.request import ChatRequest, Conversation, Infill, Input, Prompt, SamplingParams, TokenIds
 
@@ -99,7 +100,9 @@ class EchoModel:
         timings = Timings(cache_n=2, prompt_n=len(words), prompt_ms=10.0, predicted_n=count, predicted_ms=20.0)
         yield Finished(reason, usage, timings, choice=choice)
 
-    async def tokenize(self, input: Input, template_args: dict[str, Any] | None = None) -> list[int]:
+    async def tokenize(
+        self, input: Input, template_args: dict[str, Any] | None = None, tools: tuple[Tool, ...] = ()
+    ) -> list[int]:
         return [len(word) for word in said(input).split()]
 
     async def status(self) -> ModelStatus:

@@ -15,6 +15,7 @@ import msgspec
 
 from edgellm import errors
 from edgellm.events import Event, Finished, Started, Text, Timings, Usage
+from edgellm.messages import Tool
 from edgellm.model import ModelInfo, ModelStatus
 from edgellm.request import ChatRequest, Input, Prompt
 
@@ -150,7 +151,9 @@ class Scripted:
             with Path(path).open("a") as file:
                 file.write(line + "\n")
 
-    async def tokenize(self, input: Input, template_args: dict[str, Any] | None = None) -> list[int]:
+    async def tokenize(
+        self, input: Input, template_args: dict[str, Any] | None = None, tools: tuple[Tool, ...] = ()
+    ) -> list[int]:
         if not isinstance(input, Prompt):
             raise errors.Unsupported("only a prompt has tokens here")
         return [ord(character) for character in input.text] + list((template_args or {}).values())

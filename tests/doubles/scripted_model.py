@@ -9,6 +9,7 @@ from typing import Any
 from edgellm import errors
 from edgellm.errors import EdgeLLMError
 from edgellm.events import Event, Failed, Finished, Started, Text, Timings, Usage
+from edgellm.messages import Tool
 from edgellm.model import ModelInfo, ModelStatus
 from edgellm.request import ChatRequest, Input, SamplingParams
 
@@ -70,7 +71,9 @@ class ScriptedModel:
         finally:
             self.cancelled += not complete
 
-    async def tokenize(self, input: Input, template_args: dict[str, Any] | None = None) -> list[int]:
+    async def tokenize(
+        self, input: Input, template_args: dict[str, Any] | None = None, tools: tuple[Tool, ...] = ()
+    ) -> list[int]:
         return list(range(7))
 
     async def status(self) -> ModelStatus:
