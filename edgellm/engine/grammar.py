@@ -8,15 +8,13 @@ from itertools import chain
 from typing import TYPE_CHECKING
 
 import numpy as np
-from numpy.typing import NDArray
 
 from edgellm.backends.base import Vocabulary
+from edgellm.engine.constraint import Mask
 from edgellm.errors import RequestError
 
 if TYPE_CHECKING:
     from llguidance import LLMatcher, LLParserLimits, LLTokenizer
-
-Mask = NDArray[np.bool_]
 
 _STEP_ITEMS = 50_000
 _STEP_FUEL = 200_000

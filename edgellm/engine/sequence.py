@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable, Sequence as Seq
 from dataclasses import dataclass, field
 
-from edgellm.engine.grammar import Grammar
+from edgellm.engine.constraint import Constraint
 from edgellm.engine.sampling import Sampler
 from edgellm.engine.speculative.loss_account import LossAccount
 from edgellm.errors import EdgeLLMError
@@ -34,7 +34,7 @@ class Job:
     priority: Priority = "interactive"
     speculation: Speculation = "auto"
     deadline: float | None = None
-    grammar: Grammar | None = None
+    grammar: Constraint | None = None
 
 
 @dataclass(slots=True)
