@@ -11,6 +11,7 @@ from edgellm.server.anthropic_messages import CountBody, MessagesBody
 from edgellm.server.anthropic_reply import ANTHROPIC, MessageChunks, MessageWhole
 from edgellm.server.models import Models
 from edgellm.server.stream import EventStream, WholeReply
+from edgellm.server.truncation import fitted_if_asked
 
 router = APIRouter(prefix="/v1/messages")
 
@@ -19,10 +20,11 @@ router = APIRouter(prefix="/v1/messages")
 async def messages(body: MessagesBody, request: Request) -> Response:
     models: Models = request.app.state.models
     model = await models.get(body.model)
-    events = model.stream(body.request(model.info.sampling))
+    asked, dropped = await fitted_if_asked(request, model, body.request(model.info.sampling))
+    events = model.stream(asked)
     if body.stream:
-        return EventStream(events, MessageChunks(model.info.name), ANTHROPIC)
-    return WholeReply(events, MessageWhole(model.info.name))
+        return EventStream(events, MessageChunks(model.info.name), ANTHROPIC, dropped.headers())
+    return WholeReply(events, MessageWhole(model.info.name), dropped.headers())
 
 
 @router.post("/count_tokens", response_model=None)

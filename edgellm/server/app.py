@@ -12,11 +12,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from edgellm.errors import EdgeLLMError
-from edgellm.server import anthropic, ollama, ollama_models, openai, status
+from edgellm.server import anthropic, ollama, ollama_models, openai, responses, status
 from edgellm.server.error_status import code_of, internal_error, refusal, response_for
 from edgellm.server.guard import Guard
 from edgellm.server.models import Models
 from edgellm.server.request_id import RequestId
+from edgellm.server.response_store import ResponseStore
 
 _NO_TELEMETRY: TelemetryConfig = {  # no environment variable shall send prompts' traces anywhere
     "tracing": False,
@@ -34,7 +35,8 @@ def create_app(
     app = FastAPI(title="edgellm", docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=_NO_TELEMETRY)
     app.state.models = models
     app.state.ready = ready
-    for dialect in (openai, anthropic, ollama, ollama_models, status):
+    app.state.responses = ResponseStore()
+    for dialect in (openai, responses, anthropic, ollama, ollama_models, status):
         app.include_router(dialect.router)
     app.add_exception_handler(EdgeLLMError, _edgellm_error)
     app.add_exception_handler(RequestValidationError, _invalid_body)

@@ -17,6 +17,7 @@ STATUS = {
     "context_length_exceeded": 400,
     "unsupported": 400,
     "template_error": 400,
+    "previous_response_not_found": 400,
     "foreign_host": 403,
     "foreign_origin": 403,
     "model_not_found": 404,

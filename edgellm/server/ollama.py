@@ -14,6 +14,7 @@ from edgellm.server.ollama_generate import GenerateBody
 from edgellm.server.ollama_options import AnswerBody
 from edgellm.server.ollama_reply import OLLAMA, Lines, OneLine, Shape, chat_shape, generate_shape, loaded_body
 from edgellm.server.stream import EventStream, WholeReply
+from edgellm.server.truncation import fitted_if_asked
 
 router = APIRouter(prefix="/api")
 
@@ -23,7 +24,7 @@ async def chat(body: OllamaChat, request: Request) -> Response:
     model = await _model(body, request)
     if not body.messages:
         return await _loaded(body, model, chat_shape)
-    return _answer(body, model, chat_shape)
+    return await _answer(body, request, model, chat_shape)
 
 
 @router.post("/generate", response_model=None)
@@ -31,7 +32,7 @@ async def generate(body: GenerateBody, request: Request) -> Response:
     model = await _model(body, request)
     if not body.prompt and not body.suffix:
         return await _loaded(body, model, generate_shape)
-    return _answer(body, model, generate_shape)
+    return await _answer(body, request, model, generate_shape)
 
 
 async def _model(body: AnswerBody, request: Request) -> Model:
@@ -50,9 +51,10 @@ async def _loaded(body: AnswerBody, model: Model, shape: Shape) -> Response:
     return Response(loaded_body(model.info.name, shape), media_type="application/json")
 
 
-def _answer(body: OllamaChat | GenerateBody, model: Model, shape: Shape) -> Response:
+async def _answer(body: OllamaChat | GenerateBody, request: Request, model: Model, shape: Shape) -> Response:
     begin_ns = time.perf_counter_ns()
-    events = model.stream(body.request(model.info.sampling))
+    asked, dropped = await fitted_if_asked(request, model, body.request(model.info.sampling))
+    events = model.stream(asked)
     if body.streams:
-        return EventStream(events, Lines(model.info.name, shape, begin_ns), OLLAMA)
-    return WholeReply(events, OneLine(model.info.name, shape, begin_ns))
+        return EventStream(events, Lines(model.info.name, shape, begin_ns), OLLAMA, dropped.headers())
+    return WholeReply(events, OneLine(model.info.name, shape, begin_ns), dropped.headers())

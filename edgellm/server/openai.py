@@ -12,6 +12,7 @@ from edgellm.server.openai_chat_reply import ChatChunks, ChatWhole
 from edgellm.server.openai_text import TextBody
 from edgellm.server.openai_text_reply import TextChunks, TextWhole
 from edgellm.server.stream import EventStream, WholeReply
+from edgellm.server.truncation import fitted_if_asked
 
 router = APIRouter(prefix="/v1")
 
@@ -20,11 +21,12 @@ router = APIRouter(prefix="/v1")
 async def chat_completions(body: ChatBody, request: Request) -> Response:
     models: Models = request.app.state.models
     model = await models.get(body.model or "")
-    asked = body.request(model.info.sampling)
+    asked, dropped = await fitted_if_asked(request, model, body.request(model.info.sampling))
     events = model.stream(asked)
     if body.stream:
-        return EventStream(events, ChatChunks(model.info.name, asked.n, body.include_usage))
-    return WholeReply(events, ChatWhole(model.info.name, asked.n, asked.logprobs is not None))
+        chunks = ChatChunks(model.info.name, asked.n, body.include_usage)
+        return EventStream(events, chunks, headers=dropped.headers())
+    return WholeReply(events, ChatWhole(model.info.name, asked.n, asked.logprobs is not None), dropped.headers())
 
 
 @router.post("/completions", response_model=None)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import logging
-from collections.abc import AsyncGenerator, AsyncIterator, Coroutine
+from collections.abc import AsyncGenerator, AsyncIterator, Coroutine, Mapping
 from contextlib import aclosing, suppress
 from typing import Any, Protocol, TypeVar, cast
 
@@ -47,15 +47,16 @@ class Whole(Protocol):
 class WholeReply(Response):
     """Answer with one JSON body once every choice is complete; `Failed` becomes the status of its error."""
 
-    def __init__(self, events: AsyncIterator[Event], whole: Whole) -> None:
+    def __init__(self, events: AsyncIterator[Event], whole: Whole, headers: Mapping[str, str] | None = None) -> None:
         self.events = events
         self.whole = whole
+        self.more_headers = headers
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         body = await _unless_hung_up(receive, self._gather())
         if body is not None:
-            await Response(body, OK, media_type="application/json")(scope, receive, send)
+            await Response(body, OK, self.more_headers, media_type="application/json")(scope, receive, send)
 
     async def _gather(self) -> bytes:
         async with _closing(self.events) as events:
@@ -69,10 +70,17 @@ class WholeReply(Response):
 class EventStream(Response):
     """Answer with a stream. The status waits for the first event, so that a refusal has its own."""
 
-    def __init__(self, events: AsyncIterator[Event], chunks: Chunks, framing: Framing = OPENAI) -> None:
+    def __init__(
+        self,
+        events: AsyncIterator[Event],
+        chunks: Chunks,
+        framing: Framing = OPENAI,
+        headers: Mapping[str, str] | None = None,
+    ) -> None:
         self.events = events
         self.chunks = chunks
         self.framing = framing
+        self.more_headers = [(name.encode(), value.encode()) for name, value in (headers or {}).items()]
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
@@ -84,7 +92,7 @@ class EventStream(Response):
                 first = await anext(events)
             except StopAsyncIteration:
                 raise EdgeLLMError("The model gave no answer at all.") from None
-            headers = [(b"content-type", self.framing.media_type), *_HEADERS]
+            headers = [(b"content-type", self.framing.media_type), *_HEADERS, *self.more_headers]
             await send({"type": "http.response.start", "status": OK, "headers": headers})
             outbox = Outbox()
             pump = asyncio.create_task(self._pump(first, events, outbox))

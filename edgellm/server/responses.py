@@ -1,0 +1,118 @@
+"""OpenAI's Responses: make one, go on from an earlier one, ask for it again, forget it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from edgellm.server.error_status import refusal
+from edgellm.server.models import Models
+from edgellm.server.response_store import ResponseStore
+from edgellm.server.responses_body import InputBody, ResponsesBody
+from edgellm.server.responses_items import Item
+from edgellm.server.responses_reply import ResponseChunks, ResponseWhole, opening
+from edgellm.server.stream import EventStream, WholeReply
+from edgellm.server.truncation import NOTHING, fitted, is_asked
+
+router = APIRouter(prefix="/v1/responses")
+
+
+@router.post("", response_model=None)
+async def create(body: ResponsesBody, request: Request) -> Response:
+    models: Models = request.app.state.models
+    model = await models.get(body.model or "")
+    before = _before(body, request)
+    if before is None:
+        return _no_previous(body)
+    asked = body.request(before, model.info.sampling)
+    cuts = body.truncation == "auto" or (body.truncation is None and is_asked(request))
+    asked, dropped = await fitted(model, asked) if cuts else (asked, NOTHING)
+    response = opening(body, asked, model.info)
+    response |= {"truncation": "auto"} if cuts else {}
+    response |= {"truncated": msgspec.to_builtins(dropped)} if dropped.messages else {}
+    items = [item.kept() for item in (*before, *body.items())]
+
+    def keep(complete: dict[str, Any]) -> None:
+        if body.store is not False:
+            _store(request).put(complete["id"], complete, items)
+
+    events = model.stream(asked)
+    if body.stream:
+        chunks = ResponseChunks(response, keep)
+        return EventStream(events, chunks, chunks.framing, dropped.headers())
+    return WholeReply(events, ResponseWhole(response, keep), dropped.headers())
+
+
+@router.post("/input_tokens", response_model=None)
+async def count(body: InputBody, request: Request) -> Response:
+    """How many tokens a request would have, by the model's own template."""
+    models: Models = request.app.state.models
+    model = await models.get(body.model or "")
+    before = _before(body, request)
+    if before is None:
+        return _no_previous(body)
+    tools, choice = body.chosen()
+    shown = tools if choice != "none" else ()
+    ids = await model.tokenize(body.conversation(before), body.chat_template_kwargs or {}, shown)
+    return _json({"object": "response.input_tokens", "input_tokens": len(ids)})
+
+
+@router.get("/{id}", response_model=None)
+async def retrieve(id: str, request: Request) -> Response:
+    found = _store(request).get(id)
+    return _missing(id) if found is None else Response(found.body, media_type="application/json")
+
+
+@router.delete("/{id}", response_model=None)
+async def delete(id: str, request: Request) -> Response:
+    if not _store(request).drop(id):
+        return _missing(id)
+    return _json({"id": id, "object": "response", "deleted": True})
+
+
+@router.get("/{id}/input_items", response_model=None)
+async def input_items(
+    id: str, request: Request, limit: int = 20, order: str = "desc", after: str | None = None
+) -> Response:
+    """What the response was an answer to, earlier turns included, in pages of at most 100."""
+    found = _store(request).get(id)
+    if found is None:
+        return _missing(id)
+    items = msgspec.json.decode(found.items)
+    items = items if order == "asc" else items[::-1]
+    start = next((index + 1 for index, item in enumerate(items) if after and item["id"] == after), 0)
+    page = items[start : start + max(1, min(limit, 100))]
+    ends = {"first_id": page[0]["id"], "last_id": page[-1]["id"]} if page else {"first_id": None, "last_id": None}
+    return _json({"object": "list", "data": page, **ends, "has_more": start + len(page) < len(items)})
+
+
+def _store(request: Request) -> ResponseStore:
+    store: ResponseStore = request.app.state.responses
+    return store
+
+
+def _before(body: InputBody, request: Request) -> list[Item] | None:
+    """What was said before this request; None where its previous response is not kept (any more)."""
+    if body.previous_response_id is None:
+        return []
+    found = _store(request).get(body.previous_response_id)
+    return None if found is None else [Item.model_validate(item) for item in found.conversation()]
+
+
+def _no_previous(body: InputBody) -> Response:
+    message = (
+        f"There is no response {str(body.previous_response_id)[:100]!r} here: it was never stored, was deleted, or "
+        "gave way to newer ones. Send the whole conversation as input."
+    )
+    return refusal("previous_response_not_found", message, "previous_response_id")
+
+
+def _missing(id: str) -> Response:
+    return refusal("not_found", f"There is no response {id[:100]!r} here. Only the latest are kept, in memory.", "id")
+
+
+def _json(value: Any) -> Response:
+    return Response(msgspec.json.encode(value), media_type="application/json")
