@@ -33,9 +33,11 @@ class Opened(msgspec.Struct, frozen=True):
     """A resident that is not loaded yet, and the bytes that it will take of main memory and of the GPU's own.
 
     Of `memory_bytes`, `mapped_bytes` are pages of a file, which the system counts as free although they are in use.
+    `droppable_bytes` come on top of them: pages that are seen in use, but never needed again.
     """
 
     resident: Resident
     memory_bytes: int
     gpu_bytes: int = 0
     mapped_bytes: int = 0
+    droppable_bytes: int = 0
