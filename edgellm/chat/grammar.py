@@ -8,7 +8,7 @@ from typing import NamedTuple
 import msgspec
 
 from edgellm.chat.schema import fitted
-from edgellm.errors import RequestError
+from edgellm.errors import RequestError, Unsupported
 from edgellm.request import Format, GrammarFormat, JsonFormat, SchemaFormat
 
 MOST_CHARACTERS = 256 << 10
@@ -38,6 +38,24 @@ def grammar_source(format: Format) -> GrammarSource:
             return GrammarSource(LLMatcher.grammar_from_regex(_bounded(grammar)))
         case GrammarFormat(grammar=grammar):
             return GrammarSource(LLMatcher.grammar_from_lark(_bounded(grammar)))
+
+
+def lark_expression(format: Format) -> GrammarSource:
+    """The same as a part of a Lark grammar's rule. Raises Unsupported for a Lark grammar, which cannot be a part."""
+    match format:
+        case JsonFormat():
+            return lark_expression(SchemaFormat({"type": "object"}, strict=True))
+        case SchemaFormat(schema=schema, strict=strict):
+            found = fitted(schema, strict=strict)
+            return GrammarSource("%json " + msgspec.json.encode(found.schema).decode(), found.warnings)
+        case GrammarFormat(grammar=grammar, syntax="regex"):
+            return GrammarSource("/" + re.sub(r"\\.|/", _escaped_slash, _bounded(grammar)) + "/")
+        case GrammarFormat():
+            raise Unsupported("A grammar and tools cannot be combined; leave one out, or set tool_choice to 'none'.")
+
+
+def _escaped_slash(found: re.Match[str]) -> str:
+    return r"\/" if found[0] == "/" else found[0]
 
 
 def _of_schema(schema: dict[str, object], strict: bool) -> GrammarSource:

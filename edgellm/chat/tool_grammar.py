@@ -11,9 +11,12 @@ import msgspec
 
 from edgellm.backends.base import Vocabulary
 from edgellm.chat.schema import fitted
+from edgellm.chat.tool_schema import naming, object_schema
 from edgellm.errors import RequestError
 from edgellm.messages import Tool
 from edgellm.request import GrammarFormat
+
+_MOST_MORE = 15  # calls behind the first: a small model may not stop by itself
 
 
 class CallSyntax(msgspec.Struct, frozen=True, kw_only=True):
@@ -39,10 +42,12 @@ def tool_grammar(
     syntax: CallSyntax,
     *,
     parallel: bool = True,
+    otherwise: str = "",
     control: Callable[[str], int | None] = lambda spelling: None,
 ) -> GrammarFormat:
     """A Lark grammar for one call or, if `parallel`, several of `tools` ("required") or of the tool named `choice`.
 
+    What `otherwise` says, in Lark's notation, is allowed instead of all calls, if it says anything.
     `control` gives the id of the control token that is spelled so, or None where the vocabulary has it as plain text.
     Parameters' schemas are enforced as far as they can be. Raises RequestError for a tool that is not there, or whose
     schema is malformed. May take milliseconds a tool: not for the event loop where tools are many.
@@ -52,9 +57,10 @@ def tool_grammar(
         raise RequestError(f"tool_choice asks for {choice!r}, which is not among the tools; name one of them.")
     writer = _Writer(syntax, control)
     names = [writer.call(index, tool) for index, tool in enumerate(chosen)]
-    more = f"({writer.text(syntax.between)} call)*" if parallel else ""
-    start = f"start: {writer.text(syntax.opening)} call {more} {writer.text(syntax.closing)}"
-    return GrammarFormat("\n".join([start, f"call: {' | '.join(names)}", *writer.rules]), "lark")
+    more = f"({writer.text(syntax.between)} call){{0,{_MOST_MORE}}}" if parallel else ""
+    calls = f"calls: {writer.text(syntax.opening)} call {more} {writer.text(syntax.closing)}"
+    start = f"start: calls | ({otherwise})" if otherwise else "start: calls"
+    return GrammarFormat("\n".join([start, calls, f"call: {' | '.join(names)}", *writer.rules]), "lark")
 
 
 def control_of(vocabulary: Vocabulary) -> Callable[[str], int | None]:
@@ -81,16 +87,19 @@ class _Writer:
         """Adds the rules for one tool; the name of its rule."""
         rule, name = f"call_{index}", json.dumps(tool.name, ensure_ascii=False)[1:-1]
         before, after = (self.text(part.replace("{name}", name)) for part in (self._syntax.before, self._syntax.after))
-        schema = _object(tool.parameters)
-        match self._syntax.arguments:
-            case "json":
-                inside = _json(schema)
-            case "xml":
-                inside = " ".join(self._elements(rule, schema))
-            case "python":
-                inside = self._keywords(rule, schema)
+        with naming(tool):
+            inside = self._arguments(rule, object_schema(tool.parameters))
         self.rules.append(f"{rule}: {before} {inside} {after}")
         return rule
+
+    def _arguments(self, rule: str, schema: dict[str, Any]) -> str:
+        match self._syntax.arguments:
+            case "json":
+                return _json(schema)
+            case "xml":
+                return " ".join(self._elements(rule, schema))
+            case "python":
+                return self._keywords(rule, schema)
 
     def text(self, text: str) -> str:
         """`text` as literals, control tokens by their ids; nothing for an empty one."""
@@ -160,13 +169,6 @@ def _json(schema: dict[str, Any], root: dict[str, Any] | None = None) -> str:
     """A piece of JSON by `schema`, whose references lead into `root`."""
     shared = {key: root[key] for key in ("$defs", "definitions") if root and key in root}
     return "%json " + json.dumps(fitted(shared | schema, strict=False).schema, ensure_ascii=False)
-
-
-def _object(parameters: dict[str, Any]) -> dict[str, Any]:
-    """Always an object, and of the parameters that are named: a model invents others otherwise."""
-    schema = {"type": "object", "properties": {}} | parameters
-    open_ended = {"additionalProperties", "patternProperties", "anyOf", "allOf", "oneOf", "$ref"} & schema.keys()
-    return schema if open_ended else schema | {"additionalProperties": False}
 
 
 def _parameters(schema: dict[str, Any]) -> list[tuple[str, dict[str, Any], bool]]:
