@@ -22,11 +22,24 @@ class Prompt(msgspec.Struct, frozen=True, tag="prompt"):
     text: str
 
 
+class SourceFile(msgspec.Struct, frozen=True):
+    """A file, or a piece of one, that a model is shown beside the one it writes in."""
+
+    name: str
+    text: str
+
+
 class Infill(msgspec.Struct, frozen=True, tag="infill"):
-    """The hole between `prefix` and `suffix`, for models with fill-in-the-middle tokens."""
+    """The hole between `prefix` and `suffix`, for models with fill-in-the-middle tokens.
+
+    `begun` is how the filling begins. `files` stand before it all, with names if the model knows such; None also leaves
+    out what says that this is one file of a repository.
+    """
 
     prefix: str
     suffix: str
+    begun: str = ""
+    files: tuple[SourceFile, ...] | None = None
 
 
 class TokenIds(msgspec.Struct, frozen=True, tag="token_ids"):

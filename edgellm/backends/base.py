@@ -38,6 +38,21 @@ class Limits:
     rows: int
 
 
+@dataclass(frozen=True, slots=True)
+class InfillTokens:
+    """The tokens around the texts before and after a hole.
+
+    Without a `middle` the answer follows the text before it, which then comes last. `repository` and `file` open the
+    name of a repository and of a file in it, where the model knows such.
+    """
+
+    prefix: int
+    suffix: int
+    middle: int | None
+    repository: int | None = None
+    file: int | None = None
+
+
 class Vocabulary(Protocol):
     """Token ids and the bytes they stand for. Immutable, safe to use from any thread."""
 
@@ -57,6 +72,11 @@ class Vocabulary(Protocol):
     @property
     def template(self) -> str | None:
         """The chat template that came with the model (Jinja), if any."""
+        ...
+
+    @property
+    def infill(self) -> InfillTokens | None:
+        """The fill-in-the-middle tokens that the model's file names; None also where it leaves them to be found."""
         ...
 
     def tokenize(self, text: str, *, special: bool, add_bos: bool) -> list[int]:

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator, Sequence as Seq
 
 import numpy as np
 
-from edgellm.backends.base import Capabilities, Limits
+from edgellm.backends.base import Capabilities, InfillTokens, Limits
 from edgellm.backends.batch import Batch, Logits
 from edgellm.errors import BackendError
 from edgellm.model import ModelInfo
@@ -31,6 +31,7 @@ class ByteVocabulary:
     eos: int | None = 257
     end_tokens = frozenset({257, 259})
     template: str | None = _TEMPLATE
+    infill: InfillTokens | None = None
 
     def __len__(self) -> int:
         return 256 + len(_SPECIAL)

@@ -7,8 +7,9 @@ from typing import Any
 
 from edgellm.backends.base import Vocabulary
 from edgellm.chat.guard import Guard
+from edgellm.chat.infill import infill_ids
 from edgellm.chat.template import ChatTemplate
-from edgellm.errors import RequestError, Unsupported
+from edgellm.errors import RequestError
 from edgellm.messages import Tool
 from edgellm.request import Conversation, Infill, Input, Prompt, TokenIds
 
@@ -51,7 +52,7 @@ def _ids(
         case TokenIds(ids=ids):
             return _known(ids, len(vocabulary))
         case Infill():
-            raise Unsupported("Fill-in-the-middle is not available for this model; write its tokens in a raw prompt.")
+            return infill_ids(input, vocabulary)
 
 
 def _known(ids: Sequence[int], size: int) -> list[int]:

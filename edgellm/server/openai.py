@@ -39,4 +39,4 @@ async def completions(body: TextBody, request: Request) -> Response:
     name, n, prompts = model.info.name, body.choices, len(asked)
     if body.stream:
         return EventStream(events, TextChunks(name, n, prompts, echoes, body.include_usage))
-    return WholeReply(events, TextWhole(name, n, prompts, echoes, body.logprobs is not None))
+    return WholeReply(events, TextWhole(name, n, prompts, echoes, body.logprobs is not None, body.candidates))

@@ -11,11 +11,11 @@ _FLOOR = -9999.0  # what OpenAI writes for "never": JSON has no infinity
 
 
 def chat_logprobs(entries: Iterable[TokenLogprob]) -> dict[str, Any]:
-    content = [{**_entry(e), "top_logprobs": [_entry(other) for other in e.top]} for e in entries]
+    content = [{**entry_of(e), "top_logprobs": [entry_of(other) for other in e.top]} for e in entries]
     return {"content": content, "refusal": None}
 
 
-def _entry(entry: TokenLogprob) -> dict[str, Any]:
+def entry_of(entry: TokenLogprob) -> dict[str, Any]:
     return {"token": entry.text, "logprob": max(entry.logprob, _FLOOR), "bytes": list(entry.data)}
 
 

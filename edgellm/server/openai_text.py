@@ -18,28 +18,47 @@ class TextBody(Options):
     suffix: str | None = None
     echo: bool | None = None
     logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
-    best_of: int | None = None
+    best_of: Annotated[int, Field(ge=1, le=128)] | None = None
+
+    @property
+    def candidates(self) -> int:
+        """How many answers each prompt gets, of which the best `n` are given."""
+        return self.best_of or self.choices
 
     def requests(self, recommended: SamplingParams) -> list[ChatRequest]:
         """One a prompt, in their order; `recommended` is for the sampling that the body does not name.
 
         Raises RequestError or Unsupported.
         """
-        if self.best_of not in (None, 1):
-            raise Unsupported("best_of is not supported. Ask for n choices and pick one.")
+        self._check_candidates()
         limit = DEFAULT_MAX_TOKENS if self.max_tokens is None else self.max_tokens
-        fields = self.request_fields(limit, recommended)
-        requests = [ChatRequest(input=each, logprobs=self.logprobs, **fields) for each in self._inputs()]
-        if len(requests) * self.choices > 1024:
-            raise RequestError("A request may have at most 1024 choices, prompts times n. Send several requests.")
+        fields = self.request_fields(limit, recommended) | {"n": self.candidates}
+        if self.candidates > self.choices and self.logprobs is None:
+            fields["logprobs"] = 0  # the candidates are compared by them
+        else:
+            fields["logprobs"] = self.logprobs
+        requests = [ChatRequest(input=each, **fields) for each in self._inputs()]
+        if len(requests) * self.candidates > 1024:
+            raise RequestError(
+                "A request may have at most 1024 choices, prompts times n or best_of. Send several requests."
+            )
         return requests
+
+    def _check_candidates(self) -> None:
+        if self.candidates < self.choices:
+            raise RequestError(f"best_of is {self.candidates}; it must be at least n, which is {self.choices}.")
+        if self.stream and self.candidates > self.choices:
+            raise RequestError("best_of cannot be streamed: which answers are the best is known at the end only.")
 
     def echoes(self) -> list[str]:
         """What goes before the answer of each prompt: the prompt itself, where `echo` asks for it."""
         if not self.echo:
             return []
         if self.logprobs is not None:
-            raise Unsupported("echo together with logprobs is not supported. Leave one of them out.")
+            raise Unsupported(
+                "echo together with logprobs is not supported: the prompt's own probabilities are not computed. "
+                "Leave one of them out."
+            )
         if isinstance(self.prompt, str):
             return [self.prompt]
         texts = [each for each in self.prompt if isinstance(each, str)]

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from math import inf
 from typing import Any
 
 from edgellm.events import Event, Finished, Reasoning, Started, Text, TokenLogprob
@@ -77,12 +78,16 @@ class _Choice:
 
 
 class TextWhole:
-    """The same events as one `text_completion` body."""
+    """The same events as one `text_completion` body: of the `candidates` of each prompt the `n` likeliest ones."""
 
-    def __init__(self, model: str, n: int, prompts: int, echoes: Sequence[str], logprobs: bool) -> None:
-        self._tally = Tally(n, prompts)
+    def __init__(
+        self, model: str, n: int, prompts: int, echoes: Sequence[str], logprobs: bool, candidates: int = 0
+    ) -> None:
+        self._n = n
+        self._group = candidates or n
+        self._tally = Tally(self._group, prompts)
         self._heading = heading("cmpl", "text_completion", model)
-        self._choices = [_Choice(echoes[i // n] if echoes else "") for i in range(n * prompts)]
+        self._choices = [_Choice(echoes[i // self._group] if echoes else "") for i in range(self._group * prompts)]
         self._logprobs = logprobs
 
     def add(self, event: Event) -> None:
@@ -93,6 +98,17 @@ class TextWhole:
             self._tally.add(event)
 
     def body(self) -> bytes:
-        choices = [choice.json(i, self._logprobs) for i, choice in enumerate(self._choices)]
+        choices = [choice.json(i, self._logprobs) for i, choice in enumerate(self._best())]
         counts = {"usage": self._tally.usage(), "timings": self._tally.timings(), **self._tally.warnings()}
         return encode({**self._heading, "choices": choices, **counts})
+
+    def _best(self) -> list[_Choice]:
+        groups = [self._choices[i : i + self._group] for i in range(0, len(self._choices), self._group)]
+        if self._n == self._group:
+            return self._choices
+        return [choice for group in groups for choice in sorted(group, key=_unlikeliness)[: self._n]]
+
+
+def _unlikeliness(choice: _Choice) -> float:
+    """The mean over its tokens; of one without any nobody can say, so it comes last."""
+    return -sum(entry.logprob for entry in choice.logprobs) / len(choice.logprobs) if choice.logprobs else inf

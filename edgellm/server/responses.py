@@ -32,7 +32,7 @@ async def create(body: ResponsesBody, request: Request) -> Response:
     asked, dropped = await fitted(model, asked) if cuts else (asked, NOTHING)
     response = opening(body, asked, model.info)
     response |= {"truncation": "auto"} if cuts else {}
-    response |= {"truncated": msgspec.to_builtins(dropped)} if dropped.messages else {}
+    response |= {"truncated": {"messages": dropped.messages, "tokens": dropped.tokens}} if dropped.messages else {}
     items = [item.kept() for item in (*before, *body.items())]
 
     def keep(complete: dict[str, Any]) -> None:

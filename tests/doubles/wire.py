@@ -16,6 +16,7 @@ from edgellm.request import (
     Prompt,
     SamplingParams,
     SchemaFormat,
+    SourceFile,
     TokenIds,
 )
 
@@ -44,7 +45,9 @@ messages = st.builds(
 inputs = st.one_of(
     st.builds(Conversation, st.lists(messages, max_size=3).map(tuple), st.booleans()),
     st.builds(Prompt, texts),
-    st.builds(Infill, texts, texts),
+    st.builds(
+        Infill, texts, texts, texts, st.none() | st.lists(st.builds(SourceFile, texts, texts), max_size=2).map(tuple)
+    ),
     st.builds(TokenIds, st.lists(ids, max_size=9).map(tuple)),
 )
 sampling = st.builds(

@@ -4,12 +4,24 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from typing import Any
 
 import openai
 import pytest
 
 from edgellm.errors import ContextOverflow, ModelNotFound, QueueFull, Unsupported
-from edgellm.events import Finished, Reasoning, Started, Text, Timings, ToolArguments, ToolEnd, ToolStart, Usage
+from edgellm.events import (
+    Finished,
+    Reasoning,
+    Started,
+    Text,
+    Timings,
+    TokenLogprob,
+    ToolArguments,
+    ToolEnd,
+    ToolStart,
+    Usage,
+)
 from edgellm.request import Conversation, Infill, SamplingParams, TokenIds
 from tests.doubles.echo_model import EchoModel
 from tests.doubles.live_server import LiveServer, live_server
@@ -176,6 +188,25 @@ def test_reasoning_and_tool_calls(client: openai.OpenAI, model: EchoModel) -> No
     with client.chat.completions.stream(model="echo", messages=ASK) as stream:
         final = stream.get_final_completion().choices[0].message
     assert [(call.id, call.function.arguments) for call in final.tool_calls] == [(c[0], c[2]) for c in calls]
+
+
+def test_the_likeliest_of_several(client: openai.OpenAI, model: EchoModel) -> None:
+    for choice, score in enumerate((-2.0, -0.1, -1.0)):
+        scored = (TokenLogprob(7, "answer", b"answer", score),)
+        model.reply += [Started(3, 0, choice), Text(f"answer {choice}", choice, logprobs=scored)]
+        model.reply.append(Finished("stop", Usage(3, 1, 0), Timings(), choice=choice))
+    reply = client.completions.create(model="echo", prompt="a", n=2, best_of=3)
+    assert [(choice.index, choice.text) for choice in reply.choices] == [(0, "answer 1"), (1, "answer 2")]
+    assert all(choice.logprobs is None for choice in reply.choices)
+    assert reply.usage is not None
+    assert (reply.usage.prompt_tokens, reply.usage.completion_tokens) == (3, 3)
+    assert (model.requests[0].n, model.requests[0].logprobs) == (3, 0)
+    shown = client.completions.create(model="echo", prompt="a", best_of=3, logprobs=1).choices
+    assert [choice.logprobs.token_logprobs for choice in shown if choice.logprobs] == [[-0.1]]
+    wrong: list[Any] = [{"n": 3, "best_of": 2}, {"best_of": 2, "stream": True}, {"best_of": 0}]
+    for each in wrong:
+        with pytest.raises(openai.BadRequestError, match="best_of"):
+            client.completions.create(model="echo", prompt="a", **each)
 
 
 @pytest.mark.parametrize(

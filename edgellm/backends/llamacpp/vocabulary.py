@@ -5,9 +5,11 @@ from __future__ import annotations
 import ctypes
 from collections.abc import Iterator
 from itertools import compress, count, repeat
+from typing import Any
 
 import numpy as np
 
+from edgellm.backends.base import InfillTokens
 from edgellm.backends.llamacpp.context import Context
 from edgellm.errors import RequestError
 
@@ -26,6 +28,7 @@ class LlamaVocabulary:
         self._end_tokens = frozenset(compress(count(), is_end))
         template = lib.llama_model_chat_template(context.model, None)
         self._template = template.decode("utf-8", "replace") if template else None
+        self._infill = _infill(lib, self._vocabulary)
         self._plain: dict[int, bytes] = {}
         self._special: dict[int, bytes] = {}
 
@@ -47,6 +50,10 @@ class LlamaVocabulary:
     @property
     def template(self) -> str | None:
         return self._template
+
+    @property
+    def infill(self) -> InfillTokens | None:
+        return self._infill
 
     def forget(self) -> None:
         """The model is about to be freed: from here on only what is known already can be asked."""
@@ -95,6 +102,23 @@ class LlamaVocabulary:
 
 def _id(token: int) -> int | None:
     return token if token >= 0 else None
+
+
+def _infill(lib: Any, vocabulary: Any) -> InfillTokens | None:
+    """As the file's metadata name them, or as the library finds them by their usual spellings."""
+    prefix, suffix, middle, repository, file = (
+        _id(ask(vocabulary))
+        for ask in (
+            lib.llama_vocab_fim_pre,
+            lib.llama_vocab_fim_suf,
+            lib.llama_vocab_fim_mid,
+            lib.llama_vocab_fim_rep,
+            lib.llama_vocab_fim_sep,
+        )
+    )
+    if prefix is None or suffix is None or middle is None:
+        return None
+    return InfillTokens(prefix, suffix, middle, repository, file)
 
 
 def _encoded(text: str) -> bytes:

@@ -1,0 +1,79 @@
+"""The bodies of llama-server's POST /completion and /infill, and the `ChatRequest` each means."""
+
+from __future__ import annotations
+
+from typing import Annotated, Any
+
+from pydantic import Field
+
+from edgellm.errors import RequestError
+from edgellm.request import ChatRequest, Infill, Input, Prompt, SamplingParams, SourceFile, TokenIds
+from edgellm.server.body import Body
+from edgellm.server.openai_options import Count, Limit, Options
+
+
+class LlamaOptions(Options):
+    """Everything but the input."""
+
+    n_predict: Limit | None = None
+    n_probs: Annotated[int, Field(ge=0, le=100)] | None = None
+
+    @property
+    def is_silent(self) -> bool:
+        """Whether only the prompt is to be computed, so that a later request finds it so."""
+        return self.n_predict == 0
+
+    def asked(self, input: Input, recommended: SamplingParams) -> ChatRequest:
+        """`recommended` is for the sampling that the body does not name. Raises RequestError."""
+        if self.choices > 1:
+            raise RequestError("This address gives one answer. Leave n out, or use /v1/completions.")
+        limit = self.max_tokens if self.n_predict is None else self.n_predict
+        fields = self.request_fields(1 if self.is_silent else limit, recommended)
+        return ChatRequest(input=input, logprobs=self.n_probs or None, **fields)
+
+    def settings(self, asked: ChatRequest) -> dict[str, Any]:
+        """What the answer is made with, in llama-server's words."""
+        sampling = asked.sampling
+        return {
+            "n_predict": -1 if asked.max_tokens is None else asked.max_tokens,
+            "seed": sampling.seed,
+            "temperature": sampling.temperature,
+            "top_k": sampling.top_k,
+            "top_p": sampling.top_p,
+            "min_p": sampling.min_p,
+            "typical_p": sampling.typical_p,
+            "repeat_penalty": sampling.repetition_penalty,
+            "repeat_last_n": sampling.penalty_window,
+            "presence_penalty": sampling.presence_penalty,
+            "frequency_penalty": sampling.frequency_penalty,
+            "stop": asked.stop,
+            "ignore_eos": asked.ignore_eos,
+            "n_probs": asked.logprobs or 0,
+            "stream": bool(self.stream),
+        }
+
+
+class CompletionBody(LlamaOptions):
+    prompt: str | list[Count]
+
+    def request(self, recommended: SamplingParams) -> ChatRequest:
+        """Raises RequestError."""
+        input = Prompt(self.prompt) if isinstance(self.prompt, str) else TokenIds(tuple(self.prompt))
+        return self.asked(input, recommended)
+
+
+class ExtraFile(Body):
+    text: str
+    filename: str = "tmp"
+
+
+class InfillBody(LlamaOptions):
+    input_prefix: str
+    input_suffix: str
+    input_extra: list[ExtraFile] = Field(default=[])
+    prompt: str = ""
+
+    def request(self, recommended: SamplingParams) -> ChatRequest:
+        """Raises RequestError."""
+        files = tuple(SourceFile(file.filename, file.text) for file in self.input_extra)
+        return self.asked(Infill(self.input_prefix, self.input_suffix, self.prompt, files), recommended)
