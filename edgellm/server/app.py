@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from functools import partial
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -12,12 +13,17 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from edgellm.errors import EdgeLLMError
-from edgellm.server import anthropic, ollama, ollama_models, openai, responses, status
+from edgellm.server import anthropic, llama, metrics, ollama, ollama_models, openai, responses, status
+from edgellm.server.accounted import Accounted
+from edgellm.server.auth import EVERYBODY, Access, Auth
 from edgellm.server.error_status import code_of, internal_error, refusal, response_for
-from edgellm.server.guard import Guard
+from edgellm.server.guard import MAX_BODY, Guard
 from edgellm.server.models import Models
+from edgellm.server.openapi import document
 from edgellm.server.request_id import RequestId
 from edgellm.server.response_store import ResponseStore
+from edgellm.server.traffic import Traffic
+from edgellm.server.watched import WatchedModels
 
 _NO_TELEMETRY: TelemetryConfig = {  # no environment variable shall send prompts' traces anywhere
     "tracing": False,
@@ -29,20 +35,43 @@ LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
 def create_app(
-    models: Models, *, hosts: frozenset[str] | None = LOOPBACK, ready: Callable[[], bool] = lambda: True
+    models: Models,
+    *,
+    hosts: frozenset[str] | None = LOOPBACK,
+    ready: Callable[[], bool] = lambda: True,
+    closing: Callable[[], bool] = lambda: False,
+    access: Access = EVERYBODY,
+    traffic: Traffic | None = None,
+    deadline_s: float = 0.0,
+    max_body: int = MAX_BODY,
 ) -> ASGIApp:
-    """Serve `models`. `hosts` are the Host names that are answered (None: all); `ready` is what /health tells."""
-    app = FastAPI(title="edgellm", docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=_NO_TELEMETRY)
-    app.state.models = models
+    """Serve `models`. `hosts` are the Host names that are answered (None: all); `ready` is what /health tells.
+
+    While `closing`, new work is refused. `access` says who may ask. Requests are accounted for in `traffic`; none takes
+    longer than `deadline_s` (0: no limit) or brings a body of more than `max_body` bytes.
+    """
+    traffic = Traffic() if traffic is None else traffic
+    app = _application()
+    app.state.models = WatchedModels(models)
     app.state.ready = ready
+    app.state.closing = closing
+    app.state.traffic = traffic
     app.state.responses = ResponseStore()
-    for dialect in (openai, responses, anthropic, ollama, ollama_models, status):
+    guarded = Guard(Auth(app, access), hosts, max_body, closing)
+    return RequestId(Accounted(guarded, traffic, deadline_s))
+
+
+def _application() -> FastAPI:
+    """All routes, and how errors become answers."""
+    app = FastAPI(title="edgellm", docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=_NO_TELEMETRY)
+    app.openapi = partial(document, app)  # type: ignore[method-assign]
+    for dialect in (openai, responses, llama, anthropic, ollama, ollama_models, status, metrics):
         app.include_router(dialect.router)
     app.add_exception_handler(EdgeLLMError, _edgellm_error)
     app.add_exception_handler(RequestValidationError, _invalid_body)
     app.add_exception_handler(HTTPException, _http_error)
     app.add_exception_handler(Exception, _bug)
-    return RequestId(Guard(app, hosts))
+    return app
 
 
 async def _edgellm_error(request: Request, error: Exception) -> Response:

@@ -6,7 +6,12 @@ from typing import Any
 
 import msgspec
 
-_OPENAI_TYPES = {403: "permission_error", 429: "rate_limit_error", 503: "unavailable_error"}
+_OPENAI_TYPES = {
+    401: "authentication_error",
+    403: "permission_error",
+    429: "rate_limit_error",
+    503: "unavailable_error",
+}
 _ANTHROPIC_TYPES = {
     401: "authentication_error",
     403: "permission_error",

@@ -18,11 +18,13 @@ STATUS = {
     "unsupported": 400,
     "template_error": 400,
     "previous_response_not_found": 400,
+    "invalid_api_key": 401,
     "foreign_host": 403,
     "foreign_origin": 403,
     "model_not_found": 404,
     "not_found": 404,
     "method_not_allowed": 405,
+    "request_timeout": 408,
     "body_too_large": 413,
     "unsupported_media_type": 415,
     "queue_full": 429,
@@ -31,7 +33,13 @@ STATUS = {
     "worker_died": 503,
     "deadline_exceeded": 504,
 }
-_BY_STATUS = {400: "invalid_request", 404: "not_found", 405: "method_not_allowed", 413: "body_too_large"}
+_BY_STATUS = {
+    400: "invalid_request",
+    404: "not_found",
+    405: "method_not_allowed",
+    408: "request_timeout",
+    413: "body_too_large",
+}
 
 
 def status_of(code: str) -> int:

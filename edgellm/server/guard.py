@@ -1,8 +1,13 @@
-"""What a server on somebody's own machine refuses before any routing: foreign hosts and origins, odd or huge bodies."""
+"""What a server on somebody's own machine refuses before any routing: foreign hosts and origins, odd or slow bodies.
+
+It refuses huge bodies, too, and while it stops (`closing`) all new work.
+"""
 
 from __future__ import annotations
 
+import asyncio
 import re
+from collections.abc import Callable
 
 from starlette.exceptions import HTTPException
 from starlette.types import ASGIApp, Message, Receive, Scope, Send
@@ -10,7 +15,11 @@ from starlette.types import ASGIApp, Message, Receive, Scope, Send
 from edgellm.server.error_status import refusal, status_of
 
 MAX_BODY = 32 * 1024 * 1024
+BODY_S = 30.0
+SLOWEST = 32 * 1024
+"""Bytes a second: a body has `BODY_S` seconds, and more as it grows."""
 _CLOSE = {"connection": "close"}
+_BODIED = ("POST", "DELETE", "PUT", "PATCH")
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(:\d{1,5})?")
 
 
@@ -21,10 +30,19 @@ class Guard:
     directly names it as Origin. Both get 403, and there are no CORS headers to invite them.
     """
 
-    def __init__(self, app: ASGIApp, hosts: frozenset[str] | None, max_body: int = MAX_BODY) -> None:
+    def __init__(
+        self,
+        app: ASGIApp,
+        hosts: frozenset[str] | None,
+        max_body: int = MAX_BODY,
+        closing: Callable[[], bool] = lambda: False,
+        body_s: float = BODY_S,
+    ) -> None:
         self.app = app
         self.hosts = hosts
         self.max_body = max_body
+        self.closing = closing
+        self.body_s = body_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":
@@ -36,7 +54,10 @@ class Guard:
         problem = self._problem(scope["method"], headers)
         if problem is not None:
             await refusal(*problem, headers=_CLOSE)(scope, receive, send)
-        elif scope["method"] == "POST":
+        elif scope["method"] in _BODIED and self.closing():
+            words = "The server is shutting down. Ask again when it is back."
+            await refusal("unavailable", words, headers=_CLOSE | {"retry-after": "5"})(scope, receive, send)
+        elif scope["method"] in _BODIED:
             await self.app(scope, self._limited(receive), send)
         else:
             await self.app(scope, receive, send)
@@ -48,9 +69,10 @@ class Guard:
             return "foreign_host", "The Host header names another machine. Use localhost or 127.0.0.1 in the address."
         if origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}"):
             return "foreign_origin", "Pages of another origin may not use this server."
-        if method != "POST":
-            return None
-        if headers.get(b"content-type", "").partition(";")[0].strip().lower() != "application/json":
+        if (
+            method == "POST"
+            and headers.get(b"content-type", "").partition(";")[0].strip().lower() != "application/json"
+        ):
             return "unsupported_media_type", "Send the body as JSON, with the header Content-Type: application/json."
         length = headers.get(b"content-length", "")
         if length.isdigit() and int(length[:20]) > self.max_body:
@@ -67,13 +89,21 @@ class Guard:
         return f"The body is larger than the {self.max_body} bytes that this server accepts."
 
     def _limited(self, receive: Receive) -> Receive:
-        """`receive`, counting: a chunked body tells its length only by arriving."""
-        seen = 0
+        """`receive`, counting: a chunked body tells its length only by arriving, a slow one its pace."""
+        seen, arriving = 0, True
+        begin = asyncio.get_running_loop().time()
 
         async def counted() -> Message:
-            nonlocal seen
-            message = await receive()
+            nonlocal seen, arriving
+            if not arriving:  # what comes now is the client's leaving
+                return await receive()
+            try:
+                async with asyncio.timeout_at(begin + self.body_s + seen / SLOWEST):
+                    message = await receive()
+            except TimeoutError:
+                raise HTTPException(status_of("request_timeout"), "The body came too slowly.", _CLOSE) from None
             seen += len(message.get("body", b""))
+            arriving = bool(message.get("more_body"))
             if seen > self.max_body:
                 raise HTTPException(status_of("body_too_large"), self._too_large(), _CLOSE)
             return message

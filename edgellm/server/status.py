@@ -11,6 +11,7 @@ from starlette.responses import Response
 
 from edgellm.errors import ModelNotFound
 from edgellm.model import ModelInfo
+from edgellm.server.documented import TEXT_TYPE, answer
 from edgellm.server.error_status import refusal
 from edgellm.server.models import Models
 
@@ -32,11 +33,32 @@ async def get_model(name: str, request: Request) -> Response:
     return _json(_described((await models.get(name)).info))
 
 
-@router.get("/health", response_model=None)
-async def health(request: Request) -> Response:
-    """200 with every model's load, or 503 while models load or when one of them does not answer."""
+@router.api_route("/", methods=["GET", "HEAD"], response_model=None, include_in_schema=False)
+async def root() -> Response:
+    """A word for those who only want to know whether anybody is there, as Ollama's clients do."""
+    return Response("edgellm is running", media_type=TEXT_TYPE)
+
+
+@router.get("/ready", response_model=None, responses=answer())
+async def ready(request: Request) -> Response:
+    """200 where requests are answered without delay; 503 while models load, and when the server is shutting down."""
+    if request.app.state.closing():
+        return refusal("unavailable", "The server is shutting down.", headers={"retry-after": "5"})
     if not request.app.state.ready():
         return refusal("loading", "The model is still loading. Requests wait for it.", headers={"retry-after": "1"})
+    return _json({"status": "ready"})
+
+
+@router.get("/health", response_model=None, responses=answer())
+async def health(request: Request) -> Response:
+    """200 with every model's load, or 503 while models load or when one of them does not answer.
+
+    Without a key, where one is asked for, only the status is told.
+    """
+    if not request.app.state.ready():
+        return refusal("loading", "The model is still loading. Requests wait for it.", headers={"retry-after": "1"})
+    if not request.scope["state"].get("known", True):
+        return _json({"status": "ok"})
     models: Models = request.app.state.models
     try:
         async with asyncio.timeout(STATUS_S):
