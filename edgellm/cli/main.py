@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from edgellm.cli import alias, bench, bundle, chat, doctor, fit, models, prune, pull, rm, run, serve, verify
+from edgellm.cli import alias, bench, bundle, chat, doctor, fit, keys, models, prune, pull, rm, run, serve, verify
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -50,6 +50,13 @@ bundles.command(cls=Command)(bundle.create)
 bundles.command(cls=Command)(bundle.install)
 bundles.command(cls=Command)(bundle.verify)
 app.add_typer(bundles)
+
+access = typer.Typer(name="keys", cls=Group, no_args_is_help=True, help="Keys that clients show to the server.")
+access.command(cls=Command)(keys.create)
+access.command("list", cls=Command)(keys.list_)
+access.command(cls=Command)(keys.revoke)
+access.command(cls=Command)(keys.rotate)
+app.add_typer(access)
 
 
 def _version(wanted: bool) -> None:
