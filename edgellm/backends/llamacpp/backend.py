@@ -12,6 +12,7 @@ from edgellm.backends.llamacpp.context import Context, Progress
 from edgellm.backends.llamacpp.decode import Decoder, LlamaRows
 from edgellm.backends.llamacpp.identity import identity
 from edgellm.backends.llamacpp.memory import SlotMemory
+from edgellm.backends.llamacpp.native import Native
 from edgellm.backends.llamacpp.vocabulary import LlamaVocabulary
 from edgellm.config import ModelSettings
 from edgellm.errors import BackendError, NotAModel, OutOfMemory
@@ -27,18 +28,20 @@ class LlamaCppBackend:
         self.vocabulary = LlamaVocabulary(context)
         self.limits = Limits(lib.llama_n_ctx(native), settings.slots, lib.llama_n_batch(native), context.rows)
         self.capabilities = _capabilities(context)
-        self.info = _info(context)
-        kind = identity(context.path, library.build_id(), settings.kv_type, settings.flash_attention)
+        self.info = describe(context)
+        kind = identity(context.path, context.native.build_id(), settings.kv_type, settings.flash_attention)
         self._memory = SlotMemory(context, settings.slots, kind)
         self._decoder = Decoder(context, self.limits, len(self.vocabulary))
 
     @classmethod
-    def load(cls, path: Path, settings: ModelSettings, progress: Progress | None = None) -> Self:
+    def load(
+        cls, path: Path, settings: ModelSettings, progress: Progress | None = None, native: Native = library
+    ) -> Self:
         """Load and warm up. `progress` hears fractions from 0 to 1 and may raise to stop.
 
         Raises ModelNotFound, LoadError (NotAModel, UnsupportedModel, OutOfMemory) or Unsupported (settings at odds).
         """
-        context = Context(path, settings, progress)
+        context = Context(path, settings, progress, native)
         try:
             backend = cls(context, settings)
             backend._warm_up()
@@ -104,13 +107,13 @@ def _capabilities(context: Context) -> Capabilities:
     )
 
 
-def _info(context: Context) -> ModelInfo:
+def describe(context: Context) -> ModelInfo:
     lib, model = context.library, context.model
     trained, available = lib.llama_model_n_ctx_train(model), lib.llama_n_ctx_seq(context.context)
     ftype = lib.llama_ftype_name(lib.llama_model_ftype(model))
     return ModelInfo(
         name=context.metadata("general.name") or context.path.stem,
-        backend="llama.cpp",
+        backend=context.native.NAME,
         context_length=min(trained, available) if trained else available,
         size_bytes=lib.llama_model_size(model),
         parameters=lib.llama_model_n_params(model),

@@ -9,18 +9,15 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
-from edgellm.backends.llamacpp import expert_override, file_check, kv_size, library
-from edgellm.backends.llamacpp.threads import default_threads
+from edgellm.backends.llamacpp import file_check, kv_size, library
+from edgellm.backends.llamacpp.native import Native
 from edgellm.config import ModelSettings
 from edgellm.errors import LoadError, NotAModel, OutOfMemory, Unsupported, UnsupportedModel
 
 Progress = Callable[[float], None]
 
 _DEFAULT_CONTEXT = 8192
-_PHYSICAL_BATCH = 512
 _LEAST_ROWS = 64
-_KV_TYPES = {"f16": "GGML_TYPE_F16", "q8_0": "GGML_TYPE_Q8_0"}
-_FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}  # llama_flash_attn_type
 
 _NO_MEMORY = re.compile(
     r"bad_alloc|(?:unable|failed|cannot|could not)(?: to)? (?:allocate|mmap|reserve)|(?:out of|insufficient) memory",
@@ -41,14 +38,17 @@ class Context:
     `rows` is how many rows of logits one decode may ask for.
     """
 
-    def __init__(self, path: Path, settings: ModelSettings, progress: Progress | None = None) -> None:
+    def __init__(
+        self, path: Path, settings: ModelSettings, progress: Progress | None = None, native: Native = library
+    ) -> None:
         """Raises ModelNotFound, NotAModel, UnsupportedModel, OutOfMemory, LoadError or Unsupported."""
         if settings.kv_type == "q8_0" and settings.flash_attention == "off":
             raise Unsupported("kv_type q8_0 needs flash attention. Set flash_attention to auto, or kv_type to f16.")
         self.path = path
         self.facts = file_check.check(path)
         self.rows = max(settings.parallel, settings.slots, _LEAST_ROWS)
-        self.library = library.load()
+        self.native = native
+        self.library = native.load()
         self.model: Any = None
         self.context: Any = None
         try:
@@ -80,21 +80,17 @@ class Context:
 
     def _load_model(self, settings: ModelSettings, progress: Progress | None) -> Any:
         lib = self.library
-        params = lib.llama_model_default_params()
-        params.n_gpu_layers = _gpu_layers(lib, settings.gpu_layers)
-        params.load_mode = lib.LLAMA_LOAD_MODE_MMAP if lib.llama_supports_mmap() else lib.LLAMA_LOAD_MODE_NONE
-        overrides = expert_override.overrides(lib) if settings.cpu_experts and params.n_gpu_layers else None
-        params.tensor_buft_overrides = ctypes.addressof(overrides) if overrides is not None else None
+        params = self.native.model_params(settings)
         watch = _Watch(progress)
         params.progress_callback = lib.llama_progress_callback(watch)
-        mark = library.log.mark()
+        mark = self.native.log.mark()
         model = lib.llama_model_load_from_file(os.fsencode(self.path), params)
         if watch.error is not None:
             if model:
                 lib.llama_model_free(model)
             raise watch.error
         if not model:
-            raise _load_error(self.path, library.log.since(mark, problems=True))
+            raise _load_error(self.path, self.native.log.since(mark, problems=True))
         return model
 
     def _check_kind(self) -> None:
@@ -106,26 +102,13 @@ class Context:
 
     def _make_context(self, settings: ModelSettings) -> Any:
         lib = self.library
-        params = lib.llama_context_default_params()
-        trained = lib.llama_model_n_ctx_train(self.model)
-        params.n_ctx = settings.context or min(trained, _DEFAULT_CONTEXT)
-        params.n_batch = settings.batch
-        params.n_ubatch = min(settings.batch, _PHYSICAL_BATCH)
-        params.n_seq_max = settings.slots
-        params.n_outputs_max = self.rows
-        params.n_threads = params.n_threads_batch = settings.threads or default_threads()
-        params.flash_attn_type = _FLASH_ATTENTION[settings.flash_attention]
-        params.type_k = params.type_v = getattr(lib, _KV_TYPES[settings.kv_type])
-        params.offload_kqv = params.op_offload = True
-        params.kv_unified = True
-        # A cache of only the attention window could neither be shared as a prefix nor trimmed.
-        params.swa_full = True
-        params.no_perf = True
+        cells = settings.context or min(lib.llama_model_n_ctx_train(self.model), _DEFAULT_CONTEXT)
+        params = self.native.context_params(settings, cells, self.rows)
         self._check_room(settings, params.n_ctx)
-        mark = library.log.mark()
+        mark = self.native.log.mark()
         context = lib.llama_init_from_model(self.model, params)
         if not context:
-            raise self._context_error(settings, params.n_ctx, library.log.since(mark, problems=True))
+            raise self._context_error(settings, params.n_ctx, self.native.log.since(mark, problems=True))
         return context
 
     def _check_room(self, settings: ModelSettings, cells: int) -> None:
@@ -168,10 +151,6 @@ class _Watch:
         except BaseException as error:  # must not unwind through native frames
             self.error = error
         return self.error is None
-
-
-def _gpu_layers(lib: Any, wanted: int) -> int:
-    return wanted if lib.llama_supports_gpu_offload() else 0
 
 
 def _load_error(path: Path, lines: list[str]) -> LoadError:

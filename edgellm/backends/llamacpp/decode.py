@@ -10,7 +10,6 @@ from numpy.typing import NDArray
 
 from edgellm.backends.base import Limits
 from edgellm.backends.batch import Batch, Logits
-from edgellm.backends.llamacpp import library
 from edgellm.backends.llamacpp.context import Context
 from edgellm.errors import BackendError
 
@@ -93,17 +92,17 @@ class Decoder:
         self._width = vocabulary_size
         self._batch = BatchArrays(context.library, limits.batch)
         self._decode = context.library.llama_decode
-        self._logits_address = library.address_function("llama_get_logits")
+        self._logits_address = context.native.address_function("llama_get_logits")
         self._address = 0
         self._view = np.zeros((0, vocabulary_size), np.float32)
 
     def __call__(self, batch: Batch) -> LlamaRows:
         """Raises BackendError, with what the library said."""
         rows = self._batch.fill(batch, self._limits)
-        mark = library.log.mark()
+        mark = self._context.native.log.mark()
         code = self._decode(self._context.context, self._batch.native)
         if code != 0:
-            raise _decode_error(code, library.log.since(mark, problems=True))
+            raise decode_error(code, self._context.native.log.since(mark, problems=True))
         return LlamaRows(self._rows(rows))
 
     def _rows(self, count: int) -> NDArray[np.float32]:
@@ -128,6 +127,6 @@ _REASONS = {
 }
 
 
-def _decode_error(code: int, lines: list[str]) -> BackendError:
+def decode_error(code: int, lines: list[str]) -> BackendError:
     said = f" ({lines[0]})" if lines else ""
     return BackendError(f"decoding failed: {_REASONS.get(code, f'code {code}')}{said}. Try the request again.")

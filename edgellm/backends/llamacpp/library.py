@@ -9,62 +9,24 @@ import importlib.util
 import os
 import sys
 import threading
-from collections import deque
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+from edgellm.backends.llamacpp import expert_override
+from edgellm.backends.llamacpp.log import ERROR, NativeLog
+from edgellm.backends.llamacpp.threads import default_threads
+from edgellm.config import ModelSettings
+
+NAME = "llama.cpp"
 _PACKAGE = "llama_cpp"
-_DEBUG, _INFO, _WARN, _ERROR, _CONTINUED = 1, 2, 3, 4, 5
+PHYSICAL_BATCH = 512
+_KV_TYPES = {"f16": "GGML_TYPE_F16", "q8_0": "GGML_TYPE_Q8_0"}
+_FLASH_ATTENTION = {"auto": -1, "off": 0, "on": 1}  # llama_flash_attn_type
 _lock = threading.Lock()
 
 
-class NativeLog:
-    """The last lines the library wrote, for error messages; every line also goes to our logger."""
-
-    def __init__(self, keep: int = 400) -> None:
-        self._lines: deque[tuple[int, str]] = deque(maxlen=keep)
-        self._count = 0
-        self._partial = ""
-        self._level = _INFO
-
-    def write(self, level: int, text: bytes | None) -> None:
-        """One call of the library's log callback; a line may come in several pieces."""
-        if level != _CONTINUED:
-            self._level = level
-        self._partial += (text or b"").decode("utf-8", "replace")
-        *lines, self._partial = self._partial.split("\n")
-        for line in lines:
-            self._add(line.rstrip())
-
-    def mark(self) -> int:
-        """A position for `since`."""
-        return self._count
-
-    def since(self, mark: int, *, problems: bool = False) -> list[str]:
-        """Lines written after `mark`, as far as they are still kept; only warnings and errors if `problems`."""
-        new = min(self._count - mark, len(self._lines))
-        lines = list(self._lines)[len(self._lines) - new :]
-        return [text for level, text in lines if not problems or level in (_WARN, _ERROR)]
-
-    def _add(self, line: str) -> None:
-        if not line.strip(". "):
-            return
-        self._lines.append((self._level, line))
-        self._count += 1
-        # Its warnings are for its own developers; its errors reach the user as exceptions that quote them.
-        level = {_WARN: "info", _ERROR: "warning"}.get(self._level, "debug")
-        _logger().log(level, "native", line=line)
-
-
 log = NativeLog()
-
-
-@cache
-def _logger() -> Any:
-    from edgellm.telemetry import log as telemetry
-
-    return telemetry.get("llamacpp")
 
 
 # ctypes callbacks must outlive the library's use of them: the process.
@@ -112,7 +74,7 @@ def _catch_aborts(binding: Any) -> None:
     except AttributeError:
         return  # on Windows only the library that defines a function finds it
     kind = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
-    callback = kind(lambda text: log.write(_ERROR, b"native abort: " + (text or b"") + b"\n"))
+    callback = kind(lambda text: log.write(ERROR, b"native abort: " + (text or b"") + b"\n"))
     _callbacks.append(callback)
     set_callback.argtypes, set_callback.restype = [kind], ctypes.c_void_p
     set_callback(callback)
@@ -146,3 +108,34 @@ def build_id() -> str:
     package = importlib.metadata.version("llama-cpp-python")
     version, system = binding.llama_version().decode(), binding.llama_print_system_info().decode("utf-8", "replace")
     return f"llama-cpp-python {package}; llama.cpp {version}; {' '.join(system.split())}"
+
+
+def model_params(settings: ModelSettings) -> Any:
+    binding = load()
+    params = binding.llama_model_default_params()
+    params.n_gpu_layers = settings.gpu_layers if binding.llama_supports_gpu_offload() else 0
+    params.load_mode = binding.LLAMA_LOAD_MODE_MMAP if binding.llama_supports_mmap() else binding.LLAMA_LOAD_MODE_NONE
+    if settings.cpu_experts and params.n_gpu_layers:
+        overrides = expert_override.overrides(binding)
+        params.tensor_buft_overrides = ctypes.addressof(overrides)
+        params._overrides = overrides  # as long as the structure that points to them
+    return params
+
+
+def context_params(settings: ModelSettings, cells: int, rows: int) -> Any:
+    binding = load()
+    params = binding.llama_context_default_params()
+    params.n_ctx = cells
+    params.n_batch = settings.batch
+    params.n_ubatch = min(settings.batch, PHYSICAL_BATCH)
+    params.n_seq_max = settings.slots
+    params.n_outputs_max = rows
+    params.n_threads = params.n_threads_batch = settings.threads or default_threads()
+    params.flash_attn_type = _FLASH_ATTENTION[settings.flash_attention]
+    params.type_k = params.type_v = getattr(binding, _KV_TYPES[settings.kv_type])
+    params.offload_kqv = params.op_offload = True
+    params.kv_unified = True
+    # A cache of only the attention window could neither be shared as a prefix nor trimmed.
+    params.swa_full = True
+    params.no_perf = True
+    return params

@@ -8,8 +8,8 @@ import zlib
 
 import numpy as np
 
-from edgellm.backends.llamacpp import library
 from edgellm.backends.llamacpp.context import Context
+from edgellm.backends.llamacpp.log import NativeLog
 from edgellm.errors import BackendError
 
 # Damaged bytes can make the library abort, so a state carries what proves it whole and of this model.
@@ -61,12 +61,13 @@ class SlotMemory:
         state = bytearray(_HEADER.size + size)
         if length:
             start = (ctypes.c_uint8 * size).from_buffer(state, _HEADER.size)
-            mark = library.log.mark()
+            log = self._context.native.log
+            mark = log.mark()
             written = self._library.llama_state_seq_get_data_ext(
                 self._context.context, ctypes.cast(start, _BYTES), size, slot, 0
             )
             if written != size or not size:
-                raise BackendError(f"the slot could not be saved: {_said(mark)}. Go on without saving it.")
+                raise BackendError(f"the slot could not be saved: {_said(log, mark)}. Go on without saving it.")
         checksum = zlib.crc32(memoryview(state)[_HEADER.size :])
         _HEADER.pack_into(state, 0, _MAGIC, self._identity, length, checksum, size)
         return bytes(state)
@@ -78,13 +79,14 @@ class SlotMemory:
         if not length:
             return
         address = np.frombuffer(state, np.uint8).ctypes.data + _HEADER.size
-        mark = library.log.mark()
+        log = self._context.native.log
+        mark = log.mark()
         read = self._library.llama_state_seq_set_data_ext(
             self._context.context, ctypes.cast(address, _BYTES), size, slot, 0
         )
         if read != size or self._library.llama_memory_seq_pos_max(self._memory, slot) != length - 1:
             self.trim(slot, 0)
-            raise BackendError(f"the saved state could not be restored: {_said(mark)}. Compute the prompt again.")
+            raise BackendError(f"the saved state could not be restored: {_said(log, mark)}. Compute the prompt again.")
         self.lengths[slot] = length
 
     def _checked(self, state: bytes) -> tuple[int, int]:
@@ -99,6 +101,6 @@ class SlotMemory:
         return length, size
 
 
-def _said(mark: int) -> str:
-    lines = library.log.since(mark, problems=True)
+def _said(log: NativeLog, mark: int) -> str:
+    lines = log.since(mark, problems=True)
     return lines[0] if lines else "the library gave no reason"
