@@ -68,6 +68,10 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["auto", "off", "ngram", "draft"],
         Meta(description="Who guesses tokens ahead where that pays: copies of the text, a draft model, both (auto)."),
     ] = "auto"
+    pooling: Annotated[
+        Literal["auto", "mean", "cls", "last", "rank"],
+        Meta(description="How an embedding is made of those of its tokens; auto: as the model's file says, else mean."),
+    ] = "auto"
     prefix_memory: Annotated[
         int, Meta(ge=0, le=2**20, description="MiB of memory for computed prompts that made room in the KV cache.")
     ] = 512
@@ -92,6 +96,33 @@ class Settings(ModelSettings, frozen=True, kw_only=True):
     ] = True
     host: Annotated[str, Meta(min_length=1, description="Address the server listens on.")] = "127.0.0.1"
     port: Annotated[int, Meta(ge=0, le=65_535, description="Port the server listens on; 0 takes any free one.")] = 11435
+    models_memory: Annotated[
+        int,
+        Meta(ge=0, le=2**24, description="MiB that the server's models may take together; 0 takes all that is free."),
+    ] = 0
+    keep_alive: Annotated[
+        str,
+        Meta(
+            min_length=1,
+            description="How long the server keeps a model after its last request, like 5m; 0 not at all, -1 for ever.",
+        ),
+    ] = "5m"
+    auth: Annotated[
+        Literal["auto", "off"],
+        Meta(
+            description="Whom the server lets in: auto asks for a key once there is one, and always where others can "
+            "reach it; off, which is dangerous, lets everybody in."
+        ),
+    ] = "auto"
+    deadline: Annotated[
+        float, Meta(ge=0, le=86_400, description="Seconds that a request to the server may take; 0 sets no limit.")
+    ] = 0.0
+    grace: Annotated[
+        float, Meta(ge=0, le=3_600, description="Seconds that running answers get to end when the server is stopped.")
+    ] = 10.0
+    connections: Annotated[
+        int, Meta(ge=1, le=65_536, description="Connections that the server keeps open at once.")
+    ] = 1024
     log_level: Annotated[
         Literal["debug", "info", "warning", "error"], Meta(description="Least important line that is logged.")
     ] = "warning"
@@ -214,6 +245,6 @@ def _allowed(kind: Any) -> str:
         return " or ".join(get_args(plain))
     if plain is bool:
         return "true or false"
-    if plain is int:
-        return f"a whole number from {meta.ge} to {meta.le}"
+    if plain in (int, float):
+        return f"a {'whole ' if plain is int else ''}number from {meta.ge} to {meta.le}"
     return "text that is not empty" if meta.min_length else "text"

@@ -14,7 +14,7 @@ from edgellm.errors import ConfigError
 
 HOME_VARIABLE = "EDGELLM_HOME"
 
-_Kind = Literal["config", "data", "cache", "logs"]
+_Kind = Literal["config", "data", "cache", "logs", "state"]
 
 
 def config_file(environ: Mapping[str, str] = os.environ) -> Path:
@@ -52,6 +52,11 @@ def logs_dir() -> Path:
     return _made(_place("logs"))
 
 
+def state_dir() -> Path:
+    """Holds what tells of programs that run now."""
+    return _made(_place("state"))
+
+
 def _place(kind: _Kind, environ: Mapping[str, str] = os.environ) -> Path:
     home = environ.get(HOME_VARIABLE)
     if home:
@@ -72,6 +77,8 @@ def _native(kind: _Kind) -> Path:
             return places.user_cache_path
         case "logs":
             return places.user_log_path
+        case "state":
+            return places.user_state_path
 
 
 def _made(path: Path) -> Path:

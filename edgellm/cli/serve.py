@@ -1,8 +1,14 @@
-"""`edgellm serve`: a model as an HTTP server that speaks OpenAI's dialect."""
+"""`edgellm serve`: the models of this machine as an HTTP server."""
 
 from __future__ import annotations
 
+from typing import TYPE_CHECKING
+
 from edgellm.cli import options
+
+if TYPE_CHECKING:
+    from edgellm.config import Settings
+    from edgellm.server.pooled_models import PooledModels
 
 
 def serve(
@@ -24,11 +30,13 @@ def serve(
     offline: options.Offline = None,
     log_level: options.LogLevel = None,
 ) -> int:
-    """Serve a model over HTTP until Ctrl-C."""
+    """Serve the models on this machine over HTTP until Ctrl-C: each is loaded when somebody asks for it.
+
+    A model named with -m is fetched if need be, loaded at once, and stays in memory.
+    """
     from edgellm import config
-    from edgellm.catalog.catalog import looks_like_path
-    from edgellm.cli import session
     from edgellm.server import serve as server
+    from edgellm.server.pooled_models import PooledModels
 
     settings = config.load(
         {
@@ -51,7 +59,17 @@ def serve(
             "log_level": log_level,
         }
     )
-    opened = session.open_model(settings, settings.model)
+    if model is None and settings.model == "default":
+        return server.run(PooledModels(settings), settings.host, settings.port, preload=False)
+    return server.run(_with_first(settings), settings.host, settings.port)
+
+
+def _with_first(settings: Settings) -> PooledModels:
+    """All models, the one that the settings name before them; it is fetched if it is not here."""
+    from edgellm.catalog.catalog import looks_like_path
+    from edgellm.cli.session import found
+    from edgellm.server.pooled_models import PooledModels
+
     # A path is nobody's name for a model, and would tell clients where files lie.
     typed = () if looks_like_path(settings.model) else (settings.model,)
-    return server.run(opened, settings.host, settings.port, aliases=("default", *typed))
+    return PooledModels(settings, found(settings, settings.model), ("default", *typed))

@@ -6,11 +6,14 @@ import asyncio
 import sys
 from collections.abc import Coroutine
 from types import TracebackType
-from typing import Any, TypeVar
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgellm.cli.progress import Meter, waiting
 from edgellm.config import Settings
 from edgellm.model import Model, WrapperModel
+
+if TYPE_CHECKING:
+    from edgellm.runtime.locate import Located
 
 Result = TypeVar("Result")
 
@@ -24,6 +27,17 @@ def open_model(settings: Settings, name: str) -> Model:
     for note in model.info.notes:
         print(note, file=sys.stderr)
     return LoadingShown(model)
+
+
+def found(settings: Settings, name: str) -> Located:
+    """The model called `name` on this machine; fetched first, with a progress bar, if it is not there."""
+    from edgellm.runtime.locate import locate
+
+    with Meter() as meter:
+        located = locate(name, settings, meter)
+    if located.reason:
+        print(located.reason, file=sys.stderr)
+    return located
 
 
 class LoadingShown(WrapperModel):

@@ -6,14 +6,14 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
 import msgspec
 
 from edgellm import paths
 from edgellm.catalog import catalog
 from edgellm.config import ModelSettings, Settings
-from edgellm.machine.machine import detect
+from edgellm.machine.machine import Machine, detect
 from edgellm.machine.measurements import kept
 from edgellm.model import ModelInfo
 from edgellm.request import SamplingParams
@@ -26,6 +26,7 @@ from edgellm.runtime.threads import threads
 
 if TYPE_CHECKING:
     from edgellm.backends.base import Backend
+    from edgellm.fit.plan import Plan
 
 Progress = Callable[[str, int, int], None]
 """Hears what is going on, bytes done, bytes in all."""
@@ -42,9 +43,24 @@ def open_model(name: str, settings: Settings, progress: Progress | None = None) 
     NotEnoughMemory unless the settings forbid.
     """
     found = locate(name, settings, progress)
+    return open_located(found, settings, detect(), progress).model
+
+
+class Assembled(NamedTuple):
+    """A model that is not loaded yet, the plan for it if its header tells enough, and the file of its draft model."""
+
+    model: ProcessModel
+    plan: Plan | None
+    draft: Path | None
+
+
+def open_located(found: Located, settings: Settings, machine: Machine, progress: Progress | None = None) -> Assembled:
+    """A model that lies on this machine, planned for `machine`.
+
+    Blocks where its draft model must be fetched. Raises as `open_model` does.
+    """
     notes = (found.reason,) if found.reason else ()
     info = ModelInfo(name=found.name, backend=_BACKEND, sampling=found.sampling, notes=notes)
-    machine = detect()
     chosen = msgspec.structs.replace(settings.model_settings(), threads=threads(settings, machine))
     plan = planned(found.path, found.name, settings, machine, chosen)
     arguments: dict[str, Any] = {
@@ -59,7 +75,7 @@ def open_model(name: str, settings: Settings, progress: Progress | None = None) 
         arguments |= {"draft": str(draft), "draft_named": settings.draft != "auto"}
     log_file = paths.logs_dir() / "worker.log"
     spec = WorkerSpec(f"{__name__}:local_model", arguments, growth=settings.prefix_memory << 20)
-    return ProcessModel(spec, info, log_file)
+    return Assembled(ProcessModel(spec, info, log_file), plan.plan if plan is not None else None, draft)
 
 
 def _draft(model: Located, settings: Settings, progress: Progress | None) -> Path | None:

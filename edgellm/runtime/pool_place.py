@@ -42,6 +42,12 @@ class Place:
     def held(self) -> Held:
         return Held(self.size.memory, self.size.gpu, self.opened.mapped_bytes)
 
+    @property
+    def seconds_left(self) -> float:
+        """Until it goes, if nobody asks for it any more and those who use it now are done."""
+        now = asyncio.get_running_loop().time()
+        return self.keep_alive_s if self.running else max(0.0, self.expires_at - now)
+
     def seat(self) -> Seat:
         loading = self.ready_at == math.inf
         return Seat(

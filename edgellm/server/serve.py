@@ -1,81 +1,171 @@
-"""`run`: serve one model over HTTP until Ctrl-C, and give its memory back whatever happens."""
+"""`run`: serve models over HTTP until Ctrl-C or SIGTERM, let running answers end, and give all memory back."""
 
 from __future__ import annotations
 
 import asyncio
 import errno
-import ipaddress
+import secrets
 import signal
 import socket
 import sys
-from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
-from importlib.util import find_spec
+import time
+from collections.abc import Callable, Coroutine, Iterator
+from contextlib import ExitStack, contextmanager
+from typing import Any
 
+import msgspec
 import uvicorn
 from starlette.types import ASGIApp
 
-from edgellm.errors import ConfigError
-from edgellm.model import Model
+from edgellm.config import Settings
+from edgellm.errors import ConfigError, EdgeLLMError
+from edgellm.runtime import instance
 from edgellm.server.app import LOOPBACK, create_app
-from edgellm.server.models import OneModel
+from edgellm.server.auth import EVERYBODY, Access, is_loopback
+from edgellm.server.connection import limited
+from edgellm.server.key_store import KeyStore
+from edgellm.server.models import Models
+from edgellm.server.traffic import Traffic
+from edgellm.telemetry import log
 
 GRACE_S = 3
+"""How long requests may take that still run when somebody stops the server in this process."""
+CONNECTIONS = 1024
+_LAST_S = 1
 _CLEANUP_S = 5.0
 _INTERRUPTED = 130
 _SIGNALS = [getattr(signal, name) for name in ("SIGINT", "SIGTERM", "SIGBREAK") if hasattr(signal, name)]
+_log = log.get("server")
 
 
-def run(model: Model, host: str, port: int, aliases: Sequence[str] = ()) -> int:
-    """Serve `model` at `host`:`port` (0: any free port) and return the exit status.
+class Serving(msgspec.Struct, frozen=True):
+    """A server that answers, for whoever shows it: its address, what it serves, and whether it asks for keys."""
 
-    Requests may call it by its own name or by any of `aliases`. Raises ConfigError when the address cannot be had
-    and LoadError when the model cannot.
+    url: str
+    host: str
+    models: Models
+    traffic: Traffic
+    server: Server
+    access: Access
+
+
+View = Callable[[Serving], Coroutine[Any, Any, None]]
+
+
+async def announced(serving: Serving) -> None:
+    """One line on stdout; a warning on stderr where strangers may come in."""
+    names = ", ".join(standing.info.name for standing, _ in await serving.models.loaded()) or "models on demand"
+    print(f"edgellm is serving {names} at {serving.url}/v1", flush=True)
+    if not is_loopback(serving.host) and not serving.access.asks():
+        print(f"Warning: everyone who can reach {serving.host} can use this server: no key is asked.", file=sys.stderr)
+
+
+def run(models: Models, settings: Settings, view: View = announced) -> int:
+    """Serve `models` at the address of `settings` (port 0: any free one), shown by `view`; returns the exit status.
+
+    The default model is loaded first. Raises ConfigError when the address cannot be had, or when others could come in
+    without a key; LoadError when the model cannot be loaded.
     """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            return runner.run(_serve(model, aliases, host, port))
+            return runner.run(_serve(models, settings, view))
         except KeyboardInterrupt:
             return _INTERRUPTED
 
 
-async def _serve(model: Model, aliases: Sequence[str], host: str, port: int) -> int:
+def access_of(settings: Settings, token: str = "") -> Access:
+    """Who may ask. Raises ConfigError where others could reach the server and there is no key yet."""
+    if settings.auth == "off":
+        return EVERYBODY
+    keys, always = KeyStore(), not is_loopback(settings.host)
+    if not keys.all() and always:
+        raise ConfigError(
+            f"others can reach a server at {settings.host}, and there is no key yet. Make one: `edgellm keys create "
+            "NAME`. With --no-auth everybody who can reach it may use it, which is dangerous."
+        )
+    return Access(keys, always, token)
+
+
+async def _serve(models: Models, settings: Settings, view: View) -> int:
     try:
-        with listen(host, port) as listener:
-            return await _answer(model, aliases, host, listener)
+        token = secrets.token_urlsafe(32)
+        access = access_of(settings, token)
+        with listen(settings.host, settings.port) as listener, ExitStack() as stack:
+            url = instance.here(settings.host, listener.getsockname()[1])
+            try:
+                await asyncio.to_thread(stack.enter_context, instance.claim(url, token))
+            except (EdgeLLMError, OSError) as error:  # a home that cannot be written; others just do not find us
+                _log.warning("the server's address could not be written down", error=str(error))
+            return await _answer(models, settings, listener, access, view, url)
     finally:
-        await model.aclose()
+        await models.aclose()
 
 
-async def _answer(model: Model, aliases: Sequence[str], host: str, listener: socket.socket) -> int:
+async def _answer(
+    models: Models, settings: Settings, listener: socket.socket, access: Access, view: View, url: str
+) -> int:
     """Answer at once, load meanwhile: early requests wait for the model, and /health says that it loads."""
-    loading = asyncio.create_task(model.start())
-    hosts = LOOPBACK | {host.lower()} if _is_loopback(host) else None
-    server = Server(configure(create_app(OneModel(model, aliases), hosts=hosts, ready=loading.done)))
+    loading = asyncio.create_task(models.load(""))
+    traffic = Traffic()
+    server: Server
+    app = create_app(
+        models,
+        hosts=LOOPBACK | {settings.host.lower()} if is_loopback(settings.host) else None,
+        ready=loading.done,
+        closing=lambda: server.closing,
+        access=access,
+        traffic=traffic,
+        deadline_s=settings.deadline,
+    )
+    server = Server(configure(app, settings.connections))
     serving = asyncio.create_task(server.serve([listener]))
+    watching: asyncio.Task[None] | None = None
     try:
         await asyncio.wait({loading, serving}, return_when=asyncio.FIRST_COMPLETED)
         if not loading.done():
             return _INTERRUPTED
         loading.result()
-        _announce(model.info.name, host, listener.getsockname()[1])
+        server.grace_s = settings.grace
+        watching = asyncio.create_task(view(Serving(url, settings.host, models, traffic, server, access)))
         await asyncio.shield(serving)
         return 0
     finally:
-        loading.cancel()
         server.should_exit = True
-        await asyncio.gather(loading, serving, return_exceptions=True)
-
-
-def _announce(name: str, host: str, port: int) -> None:
-    shown = f"[{host}]" if ":" in host else host
-    print(f"edgellm is serving {name} at http://{shown}:{port}/v1", flush=True)
-    if not _is_loopback(host):
-        print(f"Warning: everyone who can reach {host} can use this server: it asks for no key.", file=sys.stderr)
+        for task in (loading, watching):
+            if task is not None:
+                task.cancel()
+        await asyncio.gather(*(task for task in (loading, serving, watching) if task), return_exceptions=True)
 
 
 class Server(uvicorn.Server):
-    """uvicorn's server, but it waits for the requests it cancels, and does not raise signals again when it is done."""
+    """uvicorn's server, in two steps: once told to stop, it is `closing` until running requests ended or `grace_s` have
+    passed; then, or when told again, it stops. It waits for the requests it cancels, and does not raise signals again.
+    """
+
+    def __init__(self, config: uvicorn.Config) -> None:
+        super().__init__(config)
+        self.grace_s = 0.0
+        self.closing = False
+        self._closed = 0.0
+
+    @property
+    def grace_left_s(self) -> float:
+        """Seconds until it stops whatever runs."""
+        return max(0.0, self._closed + self.grace_s - time.monotonic()) if self.closing else self.grace_s
+
+    def handle_exit(self, sig: int, frame: Any) -> None:
+        if self.closing:
+            self.should_exit = self.force_exit = True
+        else:
+            self.closing, self._closed = True, time.monotonic()
+
+    async def on_tick(self, counter: int) -> bool:
+        if await super().on_tick(counter):
+            return True
+        if not self.closing or (self.server_state.tasks and self.grace_left_s > 0.0):
+            return False
+        self.config.timeout_graceful_shutdown = _LAST_S  # they have had their time
+        return True
 
     async def shutdown(self, sockets: list[socket.socket] | None = None) -> None:
         await super().shutdown(sockets)
@@ -94,11 +184,11 @@ class Server(uvicorn.Server):
                 signal.signal(number, handler)
 
 
-def configure(app: ASGIApp) -> uvicorn.Config:
+def configure(app: ASGIApp, connections: int = CONNECTIONS) -> uvicorn.Config:
     """Settings of a quiet server; connections stay open long enough for clients that pool them."""
     return uvicorn.Config(
         app,
-        http="httptools" if find_spec("httptools") else "h11",
+        http=limited(connections),
         ws="none",
         lifespan="off",
         log_config=None,
@@ -125,19 +215,17 @@ def listen(host: str, port: int) -> socket.socket:
 def _problem(error: OSError, host: str, port: int) -> str:
     another = f"Choose another with --port, for example --port {port + 1 if port < 65535 else port - 1}, or --port 0."
     if error.errno == errno.EADDRINUSE:
+        other = instance.find()
+        if other is not None and other.url == instance.here(host, port):
+            return f"Port {port} on {host} is in use: {_told(other)}. Stop that one first, or: {another}"
         return f"Port {port} on {host} is in use, perhaps by another edgellm. {another}"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"This user may not open port {port} on {host}. {another}"
     return f"Cannot serve at {host} port {port}: {error.strerror or error}. Choose another address with --host."
 
 
-def _is_loopback(host: str) -> bool:
-    if host.lower() == "localhost":
-        return True
-    try:
-        return ipaddress.ip_address(host).is_loopback
-    except ValueError:
-        return False
+def _told(other: instance.Instance) -> str:
+    return f"an edgellm server runs already, at {other.url} (process {other.pid})"
 
 
 def _loop_factory() -> Callable[[], asyncio.AbstractEventLoop] | None:

@@ -2,45 +2,74 @@
 
 from __future__ import annotations
 
+import asyncio
+from pathlib import Path
 from typing import Any
 
 import pytest
 
+from edgellm.cli import session
+from edgellm.config import Settings
+from edgellm.runtime.locate import Located
 from edgellm.server import serve as server
-from tests.doubles.scripted_model import ScriptedModel
+from edgellm.server.pooled_models import PooledModels
 
 
 @pytest.fixture
 def served(command, monkeypatch: pytest.MonkeyPatch) -> list[Any]:  # type: ignore[no-untyped-def]
     calls: list[Any] = []
 
-    def run(model: Any, host: str, port: int, aliases: tuple[str, ...]) -> int:
-        calls.append((model, host, port, aliases))
+    def run(models: PooledModels, host: str, port: int, *, preload: bool = True) -> int:
+        calls.append((models, host, port, preload))
         return 130
 
     monkeypatch.setattr(server, "run", run)
-    command.use(ScriptedModel([[]], name="served"))
     return calls
 
 
-def test_the_address_is_the_configured_one(command, served) -> None:
+@pytest.fixture
+def found(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, str]]:
+    """The settings and names with which the one model was looked for."""
+    asked: list[tuple[Settings, str]] = []
+
+    def look(settings: Settings, name: str) -> Located:
+        asked.append((settings, name))
+        return Located(path=Path("/somewhere/model.gguf"), name="served")
+
+    monkeypatch.setattr(session, "found", look)
+    return asked
+
+
+def test_without_a_model_each_is_loaded_when_it_is_asked_for(command, served, found) -> None:
     assert command("serve").code == 130
-    ((model, host, port, aliases),) = served
-    assert (model.info.name, host, port) == ("served", "127.0.0.1", 11435)
-    assert set(aliases) == {"default"}
+    ((models, host, port, preload),) = served
+    assert (host, port, preload) == ("127.0.0.1", 11435, False)
+    assert asyncio.run(models.list()) == [] and found == []
 
 
-def test_options_win(command, served) -> None:
+def test_options_win(command, served, found) -> None:
     command("serve", "-m", "x", "--host", "::1", "--port", "0", "--parallel", "4", "--queue", "9", "--no-prefix-cache")
-    assert served[0][1:] == ("::1", 0, ("default", "x"))
-    ((settings, name),) = command.opened
+    models = served[0][0]
+    assert served[0][1:] == ("::1", 0, True)
+    ((settings, name),) = found
     assert name == "x"
     assert (settings.parallel, settings.queue, settings.prefix_cache) == (4, 9, False)
+    assert _names(models) == [("served", ("default", "x"))]
 
 
-def test_a_path_does_not_become_a_name_that_clients_are_told(command, served) -> None:
+def test_a_path_does_not_become_a_name_that_clients_are_told(command, served, found) -> None:
     command("serve", "-m", "secret/place/model.gguf")
-    assert served[0][3] == ("default",)
+    assert _names(served[0][0]) == [("served", ("default",))]
+
+
+def test_a_time_to_keep_models_that_is_none_is_refused(command, served, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGELLM_KEEP_ALIVE", "soon")
+    outcome = command("serve")
+    assert outcome.code == 2 and "keep_alive is 'soon'" in outcome.err
+
+
+def _names(models: PooledModels) -> list[tuple[str, tuple[str, ...]]]:
+    return [(each.info.name, each.aliases) for each in asyncio.run(models.list())]
 
 
 def test_a_port_that_cannot_be_is_refused(command, served) -> None:

@@ -9,6 +9,7 @@ import signal
 import socket
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -17,6 +18,7 @@ from typing import Any
 import pytest
 
 from edgellm.errors import ConfigError
+from edgellm.server.models import OneModel
 from edgellm.server.serve import listen, run
 from tests.doubles.echo_model import EchoModel
 from tests.doubles.live_server import wait_until
@@ -25,6 +27,7 @@ ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import sys
 from edgellm.errors import EdgeLLMError, LoadError
+from edgellm.server.models import OneModel
 from edgellm.server.serve import run
 from tests.doubles.echo_model import EchoModel
 from tests.doubles.live_server import wait_until
@@ -32,7 +35,7 @@ from tests.doubles.live_server import wait_until
 model = EchoModel("my-echo")
 {setup}
 try:
-    code = run(model, "127.0.0.1", 0, aliases=("default", "my-echo"))
+    code = run(OneModel(model, ("default", "my-echo")), "127.0.0.1", 0)
 except EdgeLLMError as error:
     print("error:", error)
     code = 1
@@ -56,11 +59,13 @@ needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="a test there
 def started(setup: str = "") -> Iterator[subprocess.Popen[str]]:
     command = [sys.executable, "-c", SCRIPT.format(setup=setup)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
-    with subprocess.Popen(command, cwd=ROOT, text=True, env={**os.environ, "PYTHONPATH": "."}, **pipes) as process:
-        try:
-            yield process
-        finally:
-            process.kill()
+    with tempfile.TemporaryDirectory() as home:
+        environ = {**os.environ, "PYTHONPATH": ".", "EDGELLM_HOME": home}
+        with subprocess.Popen(command, cwd=ROOT, text=True, env=environ, **pipes) as process:
+            try:
+                yield process
+            finally:
+                process.kill()
 
 
 def port_of(process: subprocess.Popen[str]) -> int:
@@ -152,12 +157,13 @@ def test_a_model_that_does_not_load() -> None:
     assert out == "error: It is broken. Fetch it again.\nclosed: True cancelled: 0 open: 0\n"
 
 
-def test_a_port_in_use() -> None:
+def test_a_port_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGELLM_HOME", str(tmp_path))
     model = EchoModel()
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"Port {port} .* in use.*--port"):
-            run(model, "127.0.0.1", port)
+            run(OneModel(model), "127.0.0.1", port)
     assert model.closed
 
 
