@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import AsyncGenerator, Callable, Sequence
+from collections.abc import AsyncGenerator, Callable
 from contextlib import aclosing
 from typing import Any, cast
 
@@ -207,11 +207,3 @@ def figures(usage: Usage, timings: Timings) -> dict[str, Any]:
         "cached_tokens": usage.cached_tokens,
         "exact": True,
     }
-
-
-def last_figures(path: Sequence[Entry]) -> Stats | None:
-    """Of the last stored answer that has any."""
-    for reply in (each.reply for each in reversed(path)):
-        if reply.usage is not None and reply.timings is not None:
-            return Stats(first_s=reply.first_s or None, **figures(reply.usage, reply.timings))
-    return None

@@ -18,21 +18,24 @@ from textual.timer import Timer
 
 from edgellm.errors import EdgeLLMError
 from tui import commands
-from tui.commands import COMMANDS, Command, Situation
+from tui.actions import Actions
+from tui.commands import COMMANDS, COMMANDS_BY_NAME, Command, Situation
 from tui.composer import Composer
 from tui.controller import Controller
 from tui.dialogs import Dialogs
 from tui.model_choice import ModelChoice
-from tui.notices import ChatChanged, ChatShown, Deleted, ListChanged, Notice, Outgrown, StateChanged
-from tui.opening import Cancelled
+from tui.notices import ChatChanged, ChatShown, Deleted, ListChanged, Notice, Outgrown, StateChanged, Summarized
+from tui.opening import Cancelled, Progress
 from tui.screens.chat import ChatScreen
+from tui.serving import Serving
 from tui.start import Start
+from tui.store.refusal import Closed
 from tui.store.store import Store
 from tui.styles.themes import THEMES
 from tui.widgets import signals
 
 if TYPE_CHECKING:
-    from tui.store.records import Chat
+    from tui.store.records import Entry
 
 DRAFT_S = 0.5
 """How long after the last key an unsent message is kept and counted."""
@@ -48,7 +51,7 @@ class ChatApp(App[None]):
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(key, command.name, command.title, show=False, priority=key != "escape")
+            Binding(key, f"command('{command.name}')", command.title, show=False, priority=key != "escape")
             for command in COMMANDS
             for key in command.keys
         ),
@@ -65,15 +68,17 @@ class ChatApp(App[None]):
         self.store = Store(start.folder)
         self.controller = Controller(self.store)
         self.chat_screen = ChatScreen(start.settings.model, start.settings.offline)
-        self.models = ModelChoice(self.controller, start.settings, start.open_model, self.chat_screen.show_fetching)
+        self.models = ModelChoice(self.controller, start.settings, start.open_model, self._fetching)
         self.composer = Composer(self.controller, self.chat_screen.prompt)
         self.dialogs = Dialogs(self)
+        self.actions = Actions(self)
+        self.serving = Serving(self, start.server)
+        self.models.unused = self.serving.unused
         self._begun = asyncio.Event()
         self._heard: asyncio.Queue[Notice] = asyncio.Queue()
-        self._deleted: Chat | None = None
         self._draft_timer: Timer | None = None
         self._interrupted = 0.0
-        self._leaving = False
+        self._leaving = self._was_opening = False
 
     def get_default_screen(self) -> Screen[None]:
         return self.chat_screen
@@ -98,7 +103,8 @@ class ChatApp(App[None]):
         for note in notes:
             self.notify(note, severity="warning", timeout=10, markup=False)
         self._begun.set()
-        self.chat_screen.header.watch_memory()
+        self.chat_screen.header.watch_machine()
+        self.serving.show()
         self.use(self.chat_screen.header.model)
 
     async def _restore(self) -> None:
@@ -127,9 +133,17 @@ class ChatApp(App[None]):
             return
         model = self.controller.model
         assert model is not None
+        self.serving.use(model)
         self.chat_screen.header.model = model.info.name
         self.remember("model", name)
         self.update_commands()
+
+    def _fetching(self, progress: Progress | None) -> None:
+        """How far the model that is wanted is; None: it is there, or given up."""
+        if self._was_opening != (progress is not None):
+            self._was_opening = progress is not None
+            self.update_commands()
+        self.chat_screen.show_fetching(progress)
 
     def _failed_to_open(self, error: Exception) -> None:
         if self.controller.model is not None:
@@ -144,24 +158,29 @@ class ChatApp(App[None]):
     async def _hear(self) -> None:
         while True:
             notice = await self._heard.get()
-            if self._leaving:
-                return
-            await self.chat_screen.hear(notice)
-            if isinstance(notice, ChatShown | StateChanged | ListChanged | ChatChanged | Deleted):
+            with contextlib.suppress(Closed):
+                await self._heard_of(notice)
+
+    async def _heard_of(self, notice: Notice) -> None:
+        if self._leaving:
+            return
+        await self.chat_screen.hear(notice)
+        if isinstance(notice, ChatShown | StateChanged | ListChanged | ChatChanged | Deleted):
+            self.update_commands()
+        if isinstance(notice, ChatShown | ListChanged | ChatChanged):
+            await self._list()
+        match notice:
+            case ChatShown():
+                await self.composer.begin()
+            case Deleted(chat=chat):
+                self.notify(f"Deleted “{chat.title}”. F8 brings it back.", timeout=8, markup=False)
                 self.update_commands()
-            if isinstance(notice, ChatShown | ListChanged | ChatChanged):
-                await self._list()
-            match notice:
-                case ChatShown():
-                    await self.composer.begin()
-                case Deleted(chat=chat):
-                    self._deleted = chat
-                    self.notify(f"Deleted “{chat.title}”. F8 brings it back.", timeout=8, markup=False)
-                    self.update_commands()
-                case Outgrown():
-                    self.dialogs.outgrown(notice)
-                case StateChanged(state="idle"):
-                    await self.models.retire()
+            case Outgrown():
+                self.dialogs.outgrown(notice)
+            case Summarized():
+                self.dialogs.summary(notice)
+            case StateChanged(state="idle"):
+                self.do(self.models.retire())
 
     async def _list(self) -> None:
         from tui.store import chats
@@ -187,7 +206,8 @@ class ChatApp(App[None]):
         try:
             await work
         except EdgeLLMError as error:
-            self.notify(str(error), severity="error", timeout=10, markup=False)
+            if not self._leaving:
+                self.notify(str(error), severity="error", timeout=10, markup=False)
 
     @on(signals.Submitted)
     def _submitted(self, event: signals.Submitted) -> None:
@@ -198,7 +218,7 @@ class ChatApp(App[None]):
             return
         if (found := slash.read(text)) is not None:
             self.chat_screen.prompt.fill("")
-            self.do(self._obey(*found))
+            self.do(self.obey(*found))
         elif (word := slash.unknown(text)) is not None:
             self.notify(f"There is no command /{word}; F1 shows them all.", severity="warning", markup=False)
         else:
@@ -206,8 +226,9 @@ class ChatApp(App[None]):
             self.chat_screen.show_notice("")
             self.do(self.composer.send(text))
 
-    async def _obey(self, command: Command, argument: str) -> None:
-        action = getattr(self, f"action_{command.name}")
+    async def obey(self, command: Command, argument: str = "") -> None:
+        """Do what a command of the registry says. Raises EdgeLLMError."""
+        action = getattr(self.actions, command.name)
         result = action(argument) if command.argument else action()
         if result is not None:
             await result
@@ -233,7 +254,10 @@ class ChatApp(App[None]):
 
     @on(signals.EditWanted)
     def _edit_wanted(self, event: signals.EditWanted) -> None:
-        entry = next(one for one in self.controller.path if one.id == event.entry)
+        self.edit(next(one for one in self.controller.path if one.id == event.entry))
+
+    def edit(self, entry: Entry) -> None:
+        """Have a message of the user in the prompt, to be sent in other words."""
         self.composer.edit(entry)
         self.chat_screen.show_notice("Editing an earlier message: Enter sends it in a new branch, Esc leaves it.")
 
@@ -268,7 +292,10 @@ class ChatApp(App[None]):
             has_chat=self.controller.chat is not None,
             has_messages=any(entry.speaker == "user" for entry in path),
             has_answer=any(entry.speaker == "assistant" for entry in path),
-            can_undo=self._deleted is not None,
+            can_undo=self.controller.can_undo,
+            has_server=self.serving.control is not None,
+            opening=self.models.opening,
+            cut=self.controller.cut,
         )
 
     def update_commands(self) -> None:
@@ -278,8 +305,8 @@ class ChatApp(App[None]):
         """Keys of commands work on the main screen only, and only where they make sense."""
         if action == "leave_editing":
             return self.composer.editing is not None
-        command = next((one for one in COMMANDS if one.name == action), None)
-        if command is None or action == "quit":
+        command = COMMANDS_BY_NAME[str(parameters[0])] if action == "command" else None
+        if command is None or command.name == "quit":
             return True
         return self.screen is self.chat_screen and command.when(self.situation)
 
@@ -287,84 +314,18 @@ class ChatApp(App[None]):
         """The palette offers what the registry has."""
         for command in commands.available(self.situation):
             if command.name != "command_palette":
-                run = partial(self._obey, command, "")
-                yield SystemCommand(command.title, command.help, lambda run=run: self.do(run()))
+                yield SystemCommand(command.title, command.help, partial(self.action_command, command.name))
 
     def action_leave_editing(self) -> None:
         self.chat_screen.show_notice("")
         self.do(self.composer.leave())
 
-    def action_stop(self) -> None:
-        if self.controller.state in ("streaming", "stopping"):
-            self.do(self.controller.stop())
-
-    def action_new(self) -> None:
-        self.show(self.controller.new())
-        self.chat_screen.prompt.focus()
-
-    def action_regenerate(self) -> None:
-        self.do(self.controller.regenerate())
-
-    def action_edit(self) -> None:
-        if last := [entry for entry in self.controller.path if entry.speaker == "user"]:
-            self._edit_wanted(signals.EditWanted(last[-1].id))
-
-    def action_copy(self) -> None:
-        if last := [entry for entry in self.controller.path if entry.speaker == "assistant"]:
-            self.do(self.copy(last[-1].text, "answer"))
-
-    def action_retry(self) -> None:
-        if self.controller.model is None:
-            self.use(self.chat_screen.header.model)
+    def action_command(self, name: str) -> None:
+        """What a key or a click asks for."""
+        if name == "quit":  # even where conversations cannot be opened
+            self.run_worker(self.action_quit(), group="quit")
         else:
-            self.do(self.controller.retry())
-
-    def action_pin(self) -> None:
-        if self.controller.chat is not None:
-            self.do(self.controller.pin(not self.controller.chat.pinned))
-
-    def action_delete(self) -> None:
-        self.do(self.controller.delete())
-
-    def action_undo(self) -> None:
-        self._deleted = None
-        self.do(self.controller.undo())
-
-    def action_rename(self, title: str = "") -> None:
-        if title:
-            self.do(self.controller.rename(title))
-        elif self.controller.chat is not None:
-            self.dialogs.rename(self.controller.chat.title)
-
-    def action_search(self, words: str = "") -> None:
-        self.dialogs.search(words)
-
-    def action_models(self, name: str = "") -> None:
-        if name:
-            self.use(name)
-        else:
-            self.dialogs.models()
-
-    def action_settings(self) -> None:
-        self.dialogs.settings()
-
-    def action_help(self) -> None:
-        self.dialogs.help()
-
-    def action_export(self, name: str = "") -> None:
-        self.do(self.dialogs.export(name))
-
-    def action_import(self, name: str = "") -> None:
-        self.show(self.dialogs.take_in(name))
-
-    def action_sidebar(self) -> None:
-        hidden = not self.chat_screen.has_class("-no-list")
-        self.chat_screen.set_class(hidden, "-no-list")
-        self.remember("list", not hidden)
-
-    def action_switch_theme(self) -> None:
-        self.theme = next(theme.name for theme in THEMES if theme.name != self.theme)
-        self.remember("theme", self.theme)
+            self.do(self.obey(COMMANDS_BY_NAME[name]))
 
     def action_interrupt(self) -> None:
         """Ctrl-C: copy what is selected, else stop the answer; twice in a row, leave."""
@@ -373,7 +334,7 @@ class ChatApp(App[None]):
         if selected:
             self.do(self.copy(selected, "selection"))
         elif self.controller.state == "streaming":
-            self.action_stop()
+            self.action_command("stop")
         elif now - self._interrupted < TWICE_S:
             self.run_worker(self.action_quit(), group="quit")
         else:
@@ -387,6 +348,7 @@ class ChatApp(App[None]):
             if self._begun.is_set():
                 await self.composer.keep_draft()
                 await self.controller.close()
+        await self.serving.close()
         await self.models.close()
         await self.store.close()
         self.exit()

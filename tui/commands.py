@@ -19,6 +19,8 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     has_answer: bool = False
     can_undo: bool = False
     has_server: bool = False
+    opening: bool = False
+    cut: bool = False
 
 
 def _always(situation: Situation) -> bool:
@@ -26,7 +28,7 @@ def _always(situation: Situation) -> bool:
 
 
 class Command(msgspec.Struct, frozen=True, kw_only=True):
-    """`name` is also the app's action (`action_NAME`); `keys` as Textual writes them, the first is shown.
+    """`name` is also the method of `Actions` that does it; `keys` as Textual writes them, the first is shown.
 
     `slash` without its `/`; `argument` names what may follow it. `footer` is the short word beside the key, if it is
     shown there.
@@ -91,6 +93,16 @@ COMMANDS: tuple[Command, ...] = (
         argument="NAME",
         footer="model",
         group="Model",
+    ),
+    Command(
+        name="cancel",
+        title="Stop fetching the model",
+        help="Give up the download; what is there of it is kept, and the next time goes on from it.",
+        keys=("f6",),
+        slash="cancel",
+        footer="stop fetching",
+        group="Model",
+        when=lambda situation: situation.opening,
     ),
     Command(
         name="regenerate",
@@ -166,7 +178,7 @@ COMMANDS: tuple[Command, ...] = (
         when=_stored,
     ),
     Command(
-        name="import",
+        name="import_",
         title="Import a conversation",
         help="Add the conversation of a file that was exported.",
         slash="import",
@@ -180,6 +192,32 @@ COMMANDS: tuple[Command, ...] = (
         slash="settings",
         footer="settings",
         group="Model",
+    ),
+    Command(
+        name="preset",
+        title="Take a preset",
+        help="Give the conversation the instructions and the sampling that were kept under a name.",
+        slash="preset",
+        argument="NAME",
+        group="Model",
+    ),
+    Command(
+        name="uncut",
+        title="Give the model everything again",
+        help="Take back what was chosen to be left out when the conversation outgrew the context.",
+        slash="uncut",
+        group="Model",
+        when=lambda situation: situation.cut,
+    ),
+    Command(
+        name="server",
+        title="Server",
+        help="Let other programs use the chat's model over HTTP, and see what they ask; /server on, off or a port.",
+        keys=("f5",),
+        slash="server",
+        argument="on|off|PORT",
+        group="App",
+        when=lambda situation: situation.has_server,
     ),
     Command(
         name="sidebar",
@@ -222,6 +260,8 @@ COMMANDS: tuple[Command, ...] = (
         group="App",
     ),
 )
+
+COMMANDS_BY_NAME = {command.name: command for command in COMMANDS}
 
 
 def available(situation: Situation) -> tuple[Command, ...]:

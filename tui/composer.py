@@ -35,7 +35,7 @@ class Composer:
         if before == self._chat:
             return
         self.editing = None
-        draft = await self._controller.draft()
+        draft = await self._draft()
         if before != UNKNOWN or not self._prompt.text:
             self._prompt.fill(draft)
 
@@ -77,7 +77,14 @@ class Composer:
 
     async def keep_draft(self) -> None:
         if self.editing is None:
-            await self._controller.save_draft(self._prompt.text)
+            await self._controller.store.write(drafts.save, self._place(), self._prompt.text)
+
+    async def _draft(self) -> str:
+        """The unsent words of the conversation shown."""
+        return await self._controller.store.read(drafts.read, self._place())
+
+    def _place(self) -> int | None:
+        return None if self._controller.chat is None else self._controller.chat.id
 
     def edit(self, entry: Entry) -> None:
         self.editing = entry.id
@@ -89,5 +96,5 @@ class Composer:
         if self.editing is None:
             return False
         self.editing = None
-        self._prompt.fill(await self._controller.draft())
+        self._prompt.fill(await self._draft())
         return True

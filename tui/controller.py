@@ -14,24 +14,25 @@ import msgspec
 from edgellm.errors import EdgeLLMError, RequestError
 from edgellm.model import Model
 from tui import counting, notices, prompting, standing
-from tui.answering import Answering, last_figures
+from tui.answering import Answering
 from tui.answers import Answers
 from tui.background import Background
 from tui.counting import too_long
 from tui.fitting import Fitting
 from tui.loading import Loading
-from tui.notices import Meter, Notice, Offer, State, Stats
-from tui.store import chats, drafts, entries, posting
+from tui.notices import Meter, Notice, Offer, State
+from tui.store import chats, cuts, entries, posting
 from tui.store.records import Attachment, Chat, Entry, Options
 from tui.store.refusal import StoreError
 from tui.store.store import Store
+from tui.telling import Telling
 from tui.titling import Titling
 
 
 class Controller:
     """`chat` None is a new conversation: it is stored when its first message is sent.
 
-    Answers of a conversation go on when another one is opened; `state`, `path`, `meter` and `stats` are those of the
+    Answers of a conversation go on when another one is opened; `state`, `path` and `meter` are those of the
     conversation shown. Store errors are raised by the methods; the model's become the state `failed`.
     """
 
@@ -42,7 +43,8 @@ class Controller:
         self.options = Options()
         self.meter: Meter | None = None
         self.offers: tuple[Offer, ...] = ()
-        self._listeners: list[Callable[[Notice], None]] = []
+        self._telling = Telling()
+        self._tell = self._telling.tell
         self._loading = Loading(self._loaded)
         self._answers = Answers(store, self._tell_of, self._answered)
         self._fitting = Fitting(store, self._tell_state)
@@ -50,7 +52,6 @@ class Controller:
         self._background = Background(self._tell)
         self._deleted: list[int] = []
         self._closing = False
-        self._told: tuple[State, str] = ("idle", "")
         self._one_at_a_time = asyncio.Lock()
 
     @property
@@ -63,19 +64,12 @@ class Controller:
 
     @property
     def detail(self) -> str:
-        """What loads or went wrong, for the states `loading` and `failed`."""
+        """What loads or went wrong."""
         return self._now()[1]
-
-    @property
-    def stats(self) -> Stats | None:
-        """Of the answer that is being written, else of the last one that the model gave figures for."""
-        running = self._answers.of(self.chat)
-        return running.stats if running else last_figures(self.path)
 
     def listen(self, listener: Callable[[Notice], None]) -> Callable[[], None]:
         """Call `listener` with every notice from now on; returns what ends that."""
-        self._listeners.append(listener)
-        return lambda: self._listeners.remove(listener)
+        return self._telling.listen(listener)
 
     async def use(self, model: Model) -> None:
         """Answer with `model` from now on and load it in the background; running answers end with their own model.
@@ -147,10 +141,25 @@ class Controller:
             path = await self.store.write(entries.switch, entry, step)
             await self._show(await self.store.read(chats.get, self._shown().id), path)
 
-    async def choose(self, offer: Offer) -> None:
-        """Make the conversation fit in this way, and answer. `stop` ends the writing of a summary."""
+    async def choose(self, offer: Offer, summary: str = "") -> None:
+        """Make the conversation fit in this way, and answer.
+
+        Without a `summary`, an offer of one only has it written, to be read: `Summarized` tells it; `stop` ends that.
+        """
         async with self._one_at_a_time:
-            await self._choose(self._shown(), offer)
+            await self._choose(self._shown(), offer, summary)
+
+    @property
+    def cut(self) -> bool:
+        """Whether something is left out of what the model is given, or will be."""
+        return self.options.overflow == "window" or (self.meter is not None and self.meter.left_out > 0)
+
+    async def uncut(self) -> None:
+        """Give the model the whole conversation again; if it does not fit, the next message tells so."""
+        async with self._one_at_a_time:
+            chat = self._shown()
+            self._changed(await self.store.write(cuts.take_back, chat.id))
+            await self.measure()
 
     async def rename(self, title: str, chat: int | None = None) -> None:
         """Give a conversation (default: the one shown) a title that the model will not change."""
@@ -206,14 +215,6 @@ class Controller:
             self._tell_meter(meter)
         return meter
 
-    async def save_draft(self, text: str) -> None:
-        """Keep unsent words of the conversation shown."""
-        await self.store.write(drafts.save, None if self.chat is None else self.chat.id, text)
-
-    async def draft(self) -> str:
-        """The unsent words of the conversation shown."""
-        return await self.store.read(drafts.read, None if self.chat is None else self.chat.id)
-
     async def settled(self) -> None:
         """Wait until nothing runs in the background: no answer, no title, no loading."""
         while self._loading.running or self._answers.running or self._background.running or self._titling.running:
@@ -235,10 +236,6 @@ class Controller:
     def _now(self) -> tuple[State, str]:
         return standing.of(self.chat, self._loading, self._answers, self._fitting)
 
-    def _tell(self, notice: Notice) -> None:
-        for listener in list(self._listeners):
-            listener(notice)
-
     def _tell_of(self, chat: int, notice: Notice) -> None:
         """What an answer tells, while its conversation is shown; warnings always."""
         if self._is_shown(chat) or isinstance(notice, notices.Warned):
@@ -249,9 +246,7 @@ class Controller:
         self._tell(notices.MeterChanged(meter))
 
     def _tell_state(self) -> None:
-        if (now := self._now()) != self._told:
-            self._told = now
-            self._tell(notices.StateChanged(*now))
+        self._telling.tell_state(self._now())
 
     def _changed(self, chat: Chat) -> None:
         if self._is_shown(chat.id):
@@ -349,21 +344,27 @@ class Controller:
             self.offers = offers
             self._tell(notices.Outgrown(meter, offers))
 
-    async def _choose(self, chat: Chat, offer: Offer) -> None:
+    async def _choose(self, chat: Chat, offer: Offer, summary: str) -> None:
         prompting.place_of(offer.first, self.path)
         if self.model is None:
             raise RequestError(standing.NO_MODEL)
+        if offer.kind == "summary" and not summary:
+            await self._summarize(self.model, chat, offer)
+            return
+        await self.store.write(cuts.add, offer.first, summary)
+        if offer.kind == "window":
+            self._changed(await self.store.write(chats.set_overflow, chat.id, "window"))
+        await self._answer(self._shown(), self.path)
+
+    async def _summarize(self, model: Model, chat: Chat, offer: Offer) -> None:
         try:
-            taken = await self._fitting.take(offer, self.model, chat.options, self.path)
+            words = await self._fitting.summary(offer, model, chat.options, self.path)
         except StoreError:
             raise
         except EdgeLLMError as error:
-            self._answers.errors[chat.id], taken = str(error), False
-        if taken and offer.kind == "window":
-            options = msgspec.structs.replace(chat.options, overflow="window")
-            self._changed(await self.store.write(chats.set_options, chat.id, options))
-        if taken:
-            await self._answer(self._shown(), self.path)
+            self._answers.errors[chat.id], words = str(error), None
+        if words is not None:
+            self._tell(notices.Summarized(offer, words))
         self._tell_state()
 
     async def _stop(self) -> None:

@@ -5,11 +5,12 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from edgellm.errors import RequestError
-from tui.notices import Offer, Outgrown
+from tui.notices import Offer, Outgrown, Summarized
 
 if TYPE_CHECKING:
     from tui.app import ChatApp
     from tui.screens.search import Found
+    from tui.serving import Serving
 
 
 class Dialogs:
@@ -26,6 +27,18 @@ class Dialogs:
                 self._app.do(self._app.controller.choose(offer))
 
         self._app.push_screen(OutgrownScreen(notice, self._app.controller.path), chosen)
+
+    def summary(self, notice: Summarized) -> None:
+        """Show the summary; only what the person keeps of it is used."""
+        from tui.screens.summary import SummaryScreen
+
+        def chosen(words: str | None) -> None:
+            if words:
+                self._app.do(self._app.controller.choose(notice.offer, words))
+            else:
+                self._app.chat_screen.show_notice("The summary was not used. Nothing was cut; send again to choose.")
+
+        self._app.push_screen(SummaryScreen(notice), chosen)
 
     def rename(self, title: str) -> None:
         from tui.screens.rename import RenameScreen
@@ -59,6 +72,22 @@ class Dialogs:
         from tui.screens.settings import SettingsScreen
 
         self._app.push_screen(SettingsScreen(self._app.controller))
+
+    def server(self, serving: Serving) -> None:
+        from tui.screens.server import ServerScreen
+
+        self._app.push_screen(ServerScreen(serving))
+
+    async def take_preset(self, name: str) -> None:
+        """Give the conversation shown the instructions and the sampling of a preset. Raises RequestError."""
+        from tui.store import presets
+
+        found = {each.name.lower(): each for each in await self._app.store.read(presets.listing)}
+        if (preset := found.get(name.lower())) is None:
+            known = ", ".join(each.name for each in found.values()) or "none yet; F3 makes one"
+            raise RequestError(f"There is no preset {name}. There are: {known}.")
+        await self._app.controller.configure(**presets.changes(preset))
+        self._app.notify(f"This conversation follows “{preset.name}”.", markup=False)
 
     async def export(self, name: str) -> None:
         """The conversation shown, to a file. Raises RequestError."""

@@ -57,17 +57,9 @@ class Fitting:
         prompt = await self.prompt(model, options, path)
         return Fit(prompt=prompt, meter=await counting.meter_or_none(prompt))
 
-    async def take(self, offer: Offer, model: Model, options: Options, path: tuple[Entry, ...]) -> bool:
-        """Make `offer` true; False if its summary was stopped. Raises EdgeLLMError, also where there is no summary."""
-        summary = ""
-        if offer.kind == "summary":
-            before = (await self.prompt(model, options, path)).before(offer.left_out)
-            found = await self._summary(model, before)
-            if found is None:
-                return False
-            summary = found
-        await self._store.write(cuts.add, offer.first, summary)
-        return True
+    async def summary(self, offer: Offer, model: Model, options: Options, path: tuple[Entry, ...]) -> str | None:
+        """The summary that `offer` needs; None if it was stopped. Raises EdgeLLMError, also where none was written."""
+        return await self._summary(model, (await self.prompt(model, options, path)).before(offer.left_out))
 
     def stop(self) -> None:
         """Give up the summary that is being written."""

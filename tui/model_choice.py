@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 
 from edgellm.config import Settings
 from edgellm.model import Model
@@ -22,6 +22,8 @@ class ModelChoice:
         self._told = told
         self._opening: Opening | None = None
         self._retired: list[Model] = []
+        self.unused: Callable[[Model], Awaitable[None]] = _at_once
+        """Returns when nobody else uses the model any more."""
 
     @property
     def opening(self) -> bool:
@@ -56,11 +58,14 @@ class ModelChoice:
     async def retire(self) -> None:
         """Give back the memory of models that nothing uses any more."""
         while self._retired:
-            await self._retired.pop().aclose()
+            model = self._retired.pop()
+            await self.unused(model)
+            await model.aclose()
 
     async def close(self) -> None:
         self.cancel()
-        await self.retire()
+        while self._retired:
+            await self._retired.pop().aclose()
         if self._controller.model is not None:
             await self._controller.model.aclose()
 
@@ -71,3 +76,7 @@ class ModelChoice:
     def _over(self) -> None:
         self._opening = None
         self._told(None)
+
+
+async def _at_once(model: Model) -> None:
+    """Nobody else uses models."""

@@ -140,6 +140,13 @@ class Outgrown(msgspec.Struct, frozen=True):
     offers: tuple[Offer, ...]
 
 
+class Summarized(msgspec.Struct, frozen=True):
+    """The summary that `offer` asked for, as the model wrote it; nothing is cut before `choose` is given its words."""
+
+    offer: Offer
+    words: str
+
+
 class Deleted(msgspec.Struct, frozen=True):
     """A conversation was deleted; `Controller.undo` brings it back."""
 
@@ -166,6 +173,7 @@ Notice = (
     | EntrySettled
     | MeterChanged
     | Outgrown
+    | Summarized
     | Deleted
     | Warned
 )

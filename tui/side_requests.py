@@ -31,14 +31,14 @@ async def title(model: Model, conversation: Conversation) -> str:
         sampling=GREEDY,
         max_tokens=TITLE_TOKENS,
         priority="batch",
-        template_args={"enable_thinking": False},
+        thinking=False,
     )
     return clean_title(await _text(model, request))
 
 
 async def summary(model: Model, conversation: Conversation, max_tokens: int) -> str:
     """Raises EdgeLLMError."""
-    request = ChatRequest(input=summary_prompt(conversation), sampling=GREEDY, max_tokens=max_tokens)
+    request = ChatRequest(input=summary_prompt(conversation), sampling=GREEDY, max_tokens=max_tokens, thinking=False)
     words = (await _text(model, request)).strip()
     if not words:
         raise RequestError("The model wrote no summary. Choose another way to make the conversation fit.")

@@ -8,6 +8,7 @@ from typing import Any
 
 from edgellm.config import Settings
 from tui.opening import OpenModel, open_model
+from tui.server_control import ServerControl
 
 
 @dataclass(frozen=True)
@@ -25,6 +26,7 @@ class Start:
     sampling: dict[str, Any] = field(default_factory=dict)
     max_tokens: int | None = None
     open_model: OpenModel = open_model
+    server: ServerControl | None = None
 
     @property
     def options(self) -> dict[str, Any]:

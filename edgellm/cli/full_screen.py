@@ -24,6 +24,7 @@ def run(settings: Settings, wishes: Wishes, system: str, *, resume: bool, any_mo
     Returns the exit code. Raises ConfigError where conversations cannot be kept.
     """
     from edgellm import paths
+    from edgellm.cli.chat_server import ChatServer
     from tui.app import ChatApp
     from tui.start import Start
 
@@ -36,6 +37,7 @@ def run(settings: Settings, wishes: Wishes, system: str, *, resume: bool, any_mo
             system=system,
             sampling=wishes.sampling,
             max_tokens=wishes.max_tokens,
+            server=ChatServer(settings),
         )
     )
     app.run()

@@ -18,7 +18,7 @@ from edgellm.request import ChatRequest
 from tests.doubles.scripted_model import ScriptedModel
 from tui import answering
 from tui.controller import Controller
-from tui.store import entries
+from tui.store import drafts, entries
 from tui.store.store import Store
 
 
@@ -55,6 +55,10 @@ def slow_save(connection: Connection) -> None:
     connection.execute("UPDATE chats SET updated = updated")
 
 
+def id_of(chat: Controller) -> int | None:
+    return None if chat.chat is None else chat.chat.id
+
+
 async def main(folder: Path, seed: int) -> None:
     answering.SAVED_EACH_S = 0.02
     chance = random.Random(seed)
@@ -67,8 +71,8 @@ async def main(folder: Path, seed: int) -> None:
     for number in range(1_000_000):
         text = f"{seed}-{number}"
         for length in range(1, 4):
-            await chat.save_draft(text[: -length or None])
-        await chat.save_draft(f"draft of {text}")
+            await store.write(drafts.save, id_of(chat), text[: -length or None])
+        await store.write(drafts.save, id_of(chat), f"draft of {text}")
         promise("draft", chat.chat.id if chat.chat else 0, f"draft of {text}")
         await chat.send(text)
         assert chat.chat is not None

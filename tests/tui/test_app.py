@@ -250,8 +250,8 @@ async def test_an_exported_conversation_can_be_taken_in(start, tmp_path, name: s
         await running.ready()
         await running.say("Keep this")
         first = running.app.controller.chat.id
-        await running.app._obey(*slash.read(f"/export {tmp_path / name}"))  # type: ignore[misc]
+        await running.app.obey(*slash.read(f"/export {tmp_path / name}"))  # type: ignore[misc]
         await running.until(lambda: (tmp_path / name).exists())
-        await running.app._obey(*slash.read(f"/import {tmp_path / name}"))  # type: ignore[misc]
+        await running.app.obey(*slash.read(f"/import {tmp_path / name}"))  # type: ignore[misc]
         await running.until(lambda: running.app.controller.chat.id != first)
         assert running.texts == [("user", "Keep this"), ("assistant", "Fine, thanks.")]

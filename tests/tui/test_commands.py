@@ -6,7 +6,7 @@ from collections import Counter
 
 import pytest
 
-from tui.app import ChatApp
+from tui.actions import Actions
 from tui.commands import COMMANDS, Command, Situation, available
 
 EVERY = pytest.mark.parametrize("command", COMMANDS, ids=lambda command: command.name)
@@ -22,7 +22,7 @@ def test_a_command_is_described_and_reachable(command: Command) -> None:
 
 @EVERY
 def test_the_app_can_do_it(command: Command) -> None:
-    assert callable(getattr(ChatApp, f"action_{command.name}", None))
+    assert callable(getattr(Actions, command.name, None))
 
 
 @pytest.mark.parametrize("field", ["name", "slash", "title"])

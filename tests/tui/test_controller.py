@@ -80,8 +80,9 @@ async def test_a_message_is_answered_stored_and_told(chat: Any, store: Store) ->
 async def test_figures_are_the_models_own(chat: Any) -> None:
     await chat.use(ContextModel())
     await talk(chat, "hello")
-    assert chat.stats.exact and chat.stats.tokens == 3 and chat.stats.acceptance == 0.75
-    assert chat.stats.per_s == pytest.approx(20.0) and chat.stats.prompt_tokens == 9
+    told = of(notices.StatsChanged, chat)[-1].stats
+    assert told.exact and told.tokens == 3 and told.acceptance == 0.75
+    assert told.per_s == pytest.approx(20.0) and told.prompt_tokens == 9
 
 
 async def test_the_users_words_are_stored_before_a_model_is_there(chat: Any, store: Store) -> None:
@@ -265,19 +266,16 @@ async def test_delete_and_undo(chat: Any, store: Store) -> None:
     assert await chat.undo() is None
 
 
-async def test_the_last_conversation_is_resumed_with_its_draft(chat: Any, store: Store) -> None:
+async def test_the_last_conversation_is_resumed(chat: Any, store: Store) -> None:
     assert not await chat.resume_last()
-    await chat.save_draft("unsent at first")
-    assert await chat.draft() == "unsent at first"
     await chat.use(ContextModel())
     await talk(chat, "hello")
     await chat.configure(system="Be brief.")
-    await chat.save_draft("unsent")
     again = Controller(store)
     assert await again.resume_last()
-    assert (said(again), await again.draft(), again.options.system) == (["hello", "answer"], "unsent", "Be brief.")
+    assert (said(again), again.options.system) == (["hello", "answer"], "Be brief.")
     await again.new()
-    assert (await again.draft(), again.options.system) == ("", "")
+    assert again.options.system == ""
     assert await store.read(drafts.history) == ("hello",)
     await again.close()
 
@@ -366,11 +364,27 @@ async def test_a_summary_takes_the_place_of_what_came_before(chat: Any) -> None:
     model = await outgrown(chat)
     await chat.choose(chat.offers[2])
     await chat.settled()
+    (told,) = of(notices.Summarized, chat)
+    assert told.words == "the summary" and len(chat.path) == 7 and not chat.cut and chat.state == "idle"
+    await chat.choose(told.offer, "my own summary")
+    await chat.settled()
     asked = words(model.asked[-1].input)
-    assert "the summary" in asked and "turn1" not in asked and "turn2" in asked
+    assert "my own summary" in asked and "turn1" not in asked and "turn2" in asked
     summary = next(request for request in model.requests if "summary of our" in words(request.input))
     assert "turn0" in words(summary.input) and "turn1" in words(summary.input) and "turn2" not in words(summary.input)
     assert chat.path[-1].text == "short" and chat.state == "idle"
+
+
+@pytest.mark.parametrize("choice", [0, 1])
+async def test_a_cut_can_be_taken_back(chat: Any, choice: int) -> None:
+    model = await outgrown(chat)
+    await chat.choose(chat.offers[choice])
+    await chat.settled()
+    assert chat.cut and chat.meter.left_out
+    await chat.uncut()
+    assert not chat.cut and chat.meter.left_out == 0 and chat.options.overflow == "ask"
+    await talk(chat, "later")
+    assert len(of(notices.Outgrown, chat)) == 2 and len(model.asked) == 4
 
 
 async def test_a_message_that_is_too_long_alone_is_told(chat: Any) -> None:

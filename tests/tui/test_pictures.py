@@ -33,7 +33,7 @@ while lo < hi:
 
 @pytest.fixture(autouse=True)
 def same_everywhere(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(Header, "watch_memory", lambda self: setattr(self, "memory", (6 << 30, 16 << 30)))
+    monkeypatch.setattr(Header, "watch_machine", lambda self: setattr(self, "memory", (6 << 30, 16 << 30)))
     monkeypatch.setattr("tui.widgets.chat_list.age", lambda then, now: "2m")
     monkeypatch.setattr("tui.widgets.figures.seconds", lambda duration: "0.4 s")
 

@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.events import Resize
 from textual.geometry import Offset
 from textual.screen import Screen
+from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -46,6 +47,7 @@ class ChatScreen(Screen[None]):
         self.suggestions = Suggestions()
         self.footer = Footer()
         self._fetching = Static(id="fetching")
+        self._server = Static(id="server", markup=False)
         self._notice = Static(id="notice", markup=False)
         self._latest = Static("↓ jump to latest", id="latest")
         self._jump: int | None = None
@@ -56,6 +58,7 @@ class ChatScreen(Screen[None]):
             with Vertical(id="sidebar"):
                 yield self.chats
                 yield self._fetching
+                yield self._server
             with Vertical(id="main"):
                 yield self.messages
                 yield self._latest
@@ -89,6 +92,14 @@ class ChatScreen(Screen[None]):
         """How far the model's download is; at narrow widths in the top line."""
         self.header.detail = "" if progress is None else _short(progress)
         self._fetching.update("" if progress is None or not progress.total else _long(progress))
+
+    def show_server(self, address: str | None) -> None:
+        """Where the server answers, "" while it is off, None where there is none."""
+        self.header.serving = (address or "").rpartition("//")[2]
+        on = Content.assemble(("● ", "$text-success"), (address or "").rpartition("//")[2])
+        words = on if address else Content.styled("○ server off", "$text-muted")
+        self._server.update(words.stylize(Style.from_meta({"@click": "app.command('server')"})))
+        self._server.display = address is not None
 
     def show_notice(self, text: str, *, error: bool = False) -> None:
         self._notice.update(text)

@@ -7,12 +7,14 @@ from typing import Any, ClassVar
 from textual.app import ComposeResult
 from textual.binding import Binding, BindingType
 from textual.containers import Horizontal, Vertical, VerticalScroll
-from textual.widgets import Input, Static, TextArea
+from textual.widgets import Input, Select, Static, TextArea
 
 from edgellm.errors import EdgeLLMError
 from edgellm.request import SamplingParams
 from tui.controller import Controller
 from tui.screens.dialog import Dialog
+from tui.store import presets
+from tui.store.records import Preset
 
 NUMBERS: dict[str, tuple[str, type[float] | type[int]]] = {
     "temperature": ("Temperature (0: no chance)", float),
@@ -27,7 +29,10 @@ NUMBERS: dict[str, tuple[str, type[float] | type[int]]] = {
 class SettingsScreen(Dialog[None]):
     """An empty field stands for what the model's makers recommend, which is shown in it."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("ctrl+s", "keep", "Keep", show=False)]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("ctrl+s", "keep", "Keep", show=False, priority=True),
+        Binding("ctrl+d", "drop", "Drop the preset", show=False, priority=True),
+    ]
 
     def __init__(self, controller: Controller) -> None:
         super().__init__()
@@ -45,11 +50,21 @@ class SettingsScreen(Dialog[None]):
             for name in NUMBERS
         }
         self._longest = Input(_written(options.max_tokens), placeholder="as long as fits")
+        self._presets: dict[str, Preset] = {}
+        self._chosen: Select[str] = Select((), prompt="none", compact=True)
+        self._kept_as = Input(options.preset, placeholder="a name keeps all of this for other conversations too")
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static("This conversation", classes="title")
             with VerticalScroll():
+                with Horizontal(classes="pair"):
+                    with Vertical():
+                        yield Static("Preset", classes="label")
+                        yield self._chosen
+                    with Vertical():
+                        yield Static("Keep as preset", classes="label")
+                        yield self._kept_as
                 yield Static("Instructions the model follows throughout", classes="label")
                 yield self._system
                 names = list(NUMBERS)
@@ -62,7 +77,40 @@ class SettingsScreen(Dialog[None]):
                 yield Static("Longest answer, in tokens", classes="label")
                 yield self._longest
             yield self._error
-            yield Static("^S or Enter keeps   Tab next field   Esc leaves all as it was", classes="hint")
+            yield Static("^S or Enter keeps   Tab next field   ^D drops the preset   Esc leaves all", classes="hint")
+
+    async def on_mount(self) -> None:
+        self._system.focus()
+        await self._list()
+
+    async def _list(self) -> None:
+        self._presets = {each.name: each for each in await self._controller.store.read(presets.listing)}
+        with self.prevent(Select.Changed):
+            self._chosen.set_options((name, name) for name in self._presets)
+            if self._controller.options.preset in self._presets:
+                self._chosen.value = self._controller.options.preset
+
+    def on_select_changed(self, event: Select.Changed) -> None:
+        """The preset's values are shown; they hold once they are kept."""
+        event.stop()
+        if (preset := self._presets.get(str(event.value))) is None:
+            return
+        options = preset.options
+        self._system.text = options.system
+        for name, field in self._fields.items():
+            field.value = _written(options.sampling.get(name))
+        self._longest.value = _written(options.max_tokens)
+        self._kept_as.value = preset.name
+
+    def action_drop(self) -> None:
+        if (preset := self._presets.get(str(self._chosen.value))) is not None:
+            self.run_worker(self._drop(preset), exclusive=True)
+
+    async def _drop(self, preset: Preset) -> None:
+        await self._controller.store.write(presets.remove, preset.name)
+        self._kept_as.value = ""
+        await self._list()
+        self._error.update(f"The preset “{preset.name}” is gone; its values are still here.")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -79,6 +127,9 @@ class SettingsScreen(Dialog[None]):
     async def _keep(self, changes: dict[str, Any]) -> None:
         try:
             await self._controller.configure(**changes)
+            if changes["preset"]:
+                preset = Preset(name=changes["preset"], options=self._controller.options)
+                await self._controller.store.write(presets.save, preset)
         except EdgeLLMError as error:
             self._error.update(str(error))
             return
@@ -94,7 +145,12 @@ class SettingsScreen(Dialog[None]):
         longest = _number("Longest answer", self._longest.value, int) if self._longest.value.strip() else None
         if longest is not None and longest < 1:
             raise ValueError("Longest answer: at least 1 token.")
-        return {"system": self._system.text.strip(), "sampling": sampling, "max_tokens": longest}
+        return {
+            "system": self._system.text.strip(),
+            "sampling": sampling,
+            "max_tokens": longest,
+            "preset": self._kept_as.value.strip(),
+        }
 
 
 def _number(name: str, text: str, kind: type[float] | type[int]) -> float | int:

@@ -5,8 +5,10 @@ from __future__ import annotations
 import time
 from sqlite3 import Connection
 
+import msgspec
+
 from tui.store import rows
-from tui.store.records import Chat, Options, TitleSource
+from tui.store.records import Chat, Options, Overflow, TitleSource
 from tui.store.refusal import Gone
 
 DEFAULT = Options()
@@ -59,6 +61,12 @@ def set_pinned(connection: Connection, chat: int, pinned: bool) -> Chat:
 def set_options(connection: Connection, chat: int, options: Options) -> Chat:
     connection.execute("UPDATE chats SET options = ? WHERE id = ?", (rows.written(options), chat))
     return get(connection, chat)
+
+
+def set_overflow(connection: Connection, chat: int, overflow: Overflow) -> Chat:
+    """What happens when the context is full."""
+    options = msgspec.structs.replace(get(connection, chat).options, overflow=overflow)
+    return set_options(connection, chat, options)
 
 
 def set_model(connection: Connection, chat: int, model: str) -> Chat:

@@ -6,8 +6,8 @@ import time
 from collections.abc import Iterable
 from sqlite3 import Connection
 
-from tui.store import rows
-from tui.store.records import Cut
+from tui.store import chats, rows
+from tui.store.records import Chat, Cut
 
 
 def add(connection: Connection, first: int, summary: str = "") -> Cut:
@@ -30,6 +30,7 @@ def latest(connection: Connection, path: Iterable[int]) -> Cut | None:
     return None
 
 
-def remove_all(connection: Connection, chat: int) -> None:
-    """Give the model everything again."""
+def take_back(connection: Connection, chat: int) -> Chat:
+    """Give the model everything again, also from now on."""
     connection.execute("DELETE FROM cuts WHERE first IN (SELECT id FROM entries WHERE chat = ?)", (chat,))
+    return chats.set_overflow(connection, chat, "ask")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from sqlite3 import Connection
+from typing import Any
 
 from tui.store import rows
 from tui.store.records import Options, Preset
@@ -22,6 +23,13 @@ def listing(connection: Connection) -> tuple[Preset, ...]:
     """All, by name."""
     found = connection.execute("SELECT * FROM presets ORDER BY name COLLATE NOCASE, name")
     return tuple(Preset(name=row["name"], options=rows.json(row["options"], Options, Options())) for row in found)
+
+
+def changes(preset: Preset) -> dict[str, Any]:
+    """The fields of `Options` that a conversation takes over from it."""
+    options = preset.options
+    fields = {"system": options.system, "sampling": options.sampling, "max_tokens": options.max_tokens}
+    return fields | {"preset": preset.name}
 
 
 def set_preference(connection: Connection, name: str, value: str | int | float | bool | None) -> None:

@@ -28,6 +28,12 @@ class Gone(StoreError):
     code = "store_gone"
 
 
+class Closed(StoreError):
+    """The store was closed while something was still to be read or kept."""
+
+    code = "store_closed"
+
+
 @contextmanager
 def of_sqlite(place: Path) -> Iterator[None]:
     """Raise what SQLite raises about the database at `place` as StoreError."""

@@ -11,6 +11,7 @@ from typing import Concatenate, ParamSpec, TypeVar
 
 from tui.store import database
 from tui.store.database import Opened
+from tui.store.refusal import Closed
 
 P = ParamSpec("P")
 T = TypeVar("T")
@@ -28,6 +29,7 @@ class Store:
         self.folder = folder
         self._thread = ThreadPoolExecutor(max_workers=1, thread_name_prefix="chats")
         self._opened: Opened | None = None
+        self._closed = False
 
     async def open(self) -> tuple[str, ...]:
         """Make the database ready; sentences for the user on what was found amiss (a damaged file set aside).
@@ -56,18 +58,20 @@ class Store:
 
     @property
     def _connection(self) -> Connection:
+        if self._closed:
+            raise Closed("The conversations are closed: the app is ending.")
         assert self._opened is not None, "open the store first"
         return self._opened.connection
 
     def _open(self) -> tuple[str, ...]:
         if self._opened is None:
-            self._opened = database.open_database(self.folder)
+            self._opened, self._closed = database.open_database(self.folder), False
         return self._opened.notes
 
     def _close(self) -> None:
         if self._opened is not None:
             self._opened.close()
-            self._opened = None
+            self._opened, self._closed = None, True
 
     async def _on_thread(self, work: Callable[[], T]) -> T:
         future = asyncio.get_running_loop().run_in_executor(self._thread, work)

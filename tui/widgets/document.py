@@ -46,6 +46,7 @@ class Document(Visual):
         self._blocks: Sequence[Block] = blocks
         self._drawn: dict[int, tuple[Block, int, list[Strip]]] = {}
         self._drawn_for: tuple[int, Style] | None = None
+        self._options: RenderOptions | None = None
         self._width = 80
 
     @property
@@ -77,6 +78,7 @@ class Document(Visual):
         if self._drawn_for != (width, style):
             self._drawn_for = (width, style)
             self._drawn.clear()
+        self._options = replace(options, selection=None, selection_style=None)
         strips: list[Strip] = []
         start = 0
         for index, block in enumerate(self._blocks):
@@ -109,15 +111,15 @@ class Document(Visual):
         return self.height(width)
 
     def height(self, width: int) -> int:
-        """Rows that all of it takes."""
-        height = 0
+        """Rows that all of it takes; where it was drawn before, what is new is drawn at once, not wrapped twice."""
+        if self._options is None or self._drawn_for is None or self._drawn_for[0] != width:
+            return sum(_height(line, width) for line in self.all_lines(width))
+        height = start = 0
         for index, block in enumerate(self._blocks):
-            known = self._drawn.get(index)
-            height += int(bool(index and block.gap))
-            if known is not None and known[0] is block and self._drawn_for and self._drawn_for[0] == width:
-                height += len(known[2])
-            else:
-                height += sum(_height(line, width) for line in block.lines(width))
+            gap = int(bool(index and block.gap))
+            drawn, count = self._block(index, block, start + gap, width, self._drawn_for[1], self._options)
+            height += gap + len(drawn)
+            start += gap + count
         return height
 
 

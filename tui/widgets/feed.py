@@ -6,7 +6,7 @@ import re
 from collections.abc import Iterable
 from typing import TYPE_CHECKING, NamedTuple
 
-from tui.widgets.markdown import Part, Prose, nodes, read
+from tui.widgets.markdown import Part, Prose, nodes, parts, read
 
 if TYPE_CHECKING:
     from markdown_it.tree import SyntaxTreeNode
@@ -37,16 +37,16 @@ class Feed:
         if final and self._cut and _DEFINITION.search(text):  # what was closed may hold links that are defined now
             self._closed, self._cut, self._gap = [], 0, True
         self.changed = max(0, len(self._closed) - 1)
-        if not final:
-            self._close(text)
-        self.parts = _with(self._closed, read(text[self._cut :], gap=self._gap))
-
-    def _close(self, text: str) -> None:
-        """Take what is complete out of what is read at each feed."""
         tail = text[self._cut :]
-        cut = _cut(nodes(tail))
-        if cut.line == 0:
-            return
+        blocks = nodes(tail)
+        if not final and (cut := _cut(blocks)).line:
+            self._close(tail, cut)
+            tail = text[self._cut :]
+            blocks = nodes(tail)
+        self.parts = _with(self._closed, parts(blocks, tail.split("\n"), self._gap))
+
+    def _close(self, tail: str, cut: _Cut) -> None:
+        """Take what is complete out of what is read at each feed."""
         lines = tail.split("\n")[: cut.line]
         closed = "".join(f"{line}\n" for line in lines)
         self._closed = _with(self._closed, read(closed, gap=self._gap))

@@ -24,7 +24,7 @@ class Footer(Widget):
 
 def _word(command: Command) -> Content:
     word = Content.assemble((key(command.keys[0]), "$accent"), f" {command.footer}")
-    return word.stylize(Style.from_meta({"@click": f"app.{command.name}"}))
+    return word.stylize(Style.from_meta({"@click": f"app.command('{command.name}')"}))
 
 
 def key(name: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.reactive import reactive
@@ -12,8 +13,13 @@ from textual.widget import Widget
 from tui.notices import Meter
 from tui.widgets import figures
 
+if TYPE_CHECKING:
+    from edgellm.machine.power import Power
+
 WIDE = 100
 EVERY_S = 3.0
+FULL, LOW = 99.0, 20.0
+"""Percent of the battery."""
 
 
 class Header(Widget):
@@ -24,17 +30,23 @@ class Header(Widget):
     offline: reactive[bool] = reactive(False)
     meter: reactive[Meter | None] = reactive(None)
     memory: reactive[tuple[int, int] | None] = reactive(None)
+    power: reactive[Power | None] = reactive(None)
+    serving: reactive[str] = reactive("")
+    through: reactive[str] = reactive("")
 
-    def watch_memory(self) -> None:
-        """Show from now on how much of the machine's memory is in use."""
-        self._look_at_memory()
-        self.set_interval(EVERY_S, self._look_at_memory)
+    def watch_machine(self) -> None:
+        """Show from now on how much of the machine's memory is in use, and what is left in its battery."""
+        self._look_at_machine()
+        self.set_interval(EVERY_S, self._look_at_machine)
 
-    def _look_at_memory(self) -> None:
+    def _look_at_machine(self) -> None:
         import psutil
+
+        from edgellm.machine.power import power
 
         memory = psutil.virtual_memory()
         self.memory = (memory.total - memory.available, memory.total)
+        self.power = power()
 
     def render(self) -> Content:
         width = self.content_size.width
@@ -43,7 +55,7 @@ class Header(Widget):
         return Content("").join([left, Content(" " * max(1, width - left.cell_length - right.cell_length)), right])
 
     def _left(self, room: int) -> Content:
-        name = Content.styled(f"{_short(self.model)} ▾", Style.from_meta({"@click": "app.models"}))
+        name = Content.styled(f"{_short(self.model)} ▾", Style.from_meta({"@click": "app.command('models')"}))
         detail = Content.styled(f"  {self.detail}", "$text-muted") if self.detail else Content("")
         mark = Content.assemble(("◆ ", "$accent bold"), ("edgellm", "bold"), "   ")
         short = Content.styled("◆ ", "$accent bold")
@@ -56,10 +68,29 @@ class Header(Widget):
     def _right(self, wide: bool) -> Content:
         words = [
             Content.styled("○ offline", "$text-muted") if self.offline else None,
+            self._server(),
             self._meter(wide),
             self._memory() if wide else None,
+            self._battery(),
         ]
         return Content("   ").join(word for word in words if word is not None)
+
+    def _server(self) -> Content | None:
+        """Whose model this is, where it is another process's; else where this app serves its own."""
+        if self.through:
+            return Content.styled(f"⇄ {self.through}", "$text-muted")
+        if not self.serving:
+            return None
+        words = Content.assemble(("● ", "$text-success"), (f":{self.serving.rpartition(':')[2]}", "$text-muted"))
+        return words.stylize(Style.from_meta({"@click": "app.command('server')"}))
+
+    def _battery(self) -> Content | None:
+        """Nothing while it is full and the mains feed it."""
+        power = self.power
+        if power is None or power.percent is None or (not power.on_battery and power.percent >= FULL):
+            return None
+        style = "$text-warning" if power.on_battery and power.percent <= LOW else "$text-muted"
+        return Content.styled(f"{'▾' if power.on_battery else '▴'}{power.percent:.0f}%", style)
 
     def _meter(self, wide: bool) -> Content | None:
         if self.meter is None:

@@ -114,5 +114,5 @@ def test_a_cut_holds_for_its_branch_only(connection: Connection) -> None:
     assert cuts.latest(connection, [one, two]) == newest
     found = cuts.latest(connection, [one, beside])
     assert found is not None and found.first == one
-    cuts.remove_all(connection, chat)
+    cuts.take_back(connection, chat)
     assert cuts.latest(connection, [one, two]) is None

@@ -1,0 +1,92 @@
+"""The chat app's own server: same model, same loop, every request on record, nothing left behind."""
+
+from __future__ import annotations
+
+import asyncio
+import socket
+from collections.abc import AsyncIterator
+
+import httpx
+import pytest
+
+from edgellm.cli.chat_server import ChatServer
+from edgellm.config import Settings
+from edgellm.errors import ConfigError
+from tests.doubles.scripted_model import ScriptedModel
+from tests.doubles.waiting import until
+
+BODY = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}
+
+
+@pytest.fixture
+async def server() -> AsyncIterator[ChatServer]:
+    server = ChatServer(Settings())
+    yield server
+    await server.stop(at_once=True)
+
+
+async def said(address: str) -> str:
+    async with httpx.AsyncClient(trust_env=False) as client:
+        return (await client.post(f"{address}/v1/chat/completions", json=BODY, timeout=20)).text
+
+
+async def test_it_serves_the_model_it_is_given_and_notes_each_request(server: ChatServer) -> None:
+    await server.start(ScriptedModel([["Fine", ", ", "thanks."]], name="tiny"), 0)
+    assert "thanks." in await said(server.address)
+    (request,) = server.requests
+    await until(lambda: request.seconds is not None)
+    assert (request.method, request.path, request.status) == ("POST", "/v1/chat/completions", 200)
+    assert (request.prompt_tokens, request.tokens) == (7, 3)
+    assert request.per_s > 0 and request.client == "127.0.0.1"
+
+
+async def test_a_request_is_seen_while_it_is_answered_and_the_model_is_known_to_be_used(server: ChatServer) -> None:
+    model = ScriptedModel([["word "] * 500], delay_s=0.01)
+    await server.start(model, 0)
+    asking = asyncio.create_task(said(server.address))
+    async with asyncio.timeout(20):
+        await until(lambda: bool(server.requests) and server.requests[0].tokens > 2)
+        assert server.requests[0].seconds is None
+        waiting = asyncio.create_task(server.unused(model))
+        await asyncio.sleep(0.1)
+        assert not waiting.done()
+        await server.stop(at_once=True)
+        await waiting
+    await asyncio.gather(asking, return_exceptions=True)
+    assert model.cancelled == 1 and not model.closed
+
+
+async def test_it_follows_the_chat_to_another_model(server: ChatServer) -> None:
+    await server.start(ScriptedModel([["one"]], name="first"), 0)
+    assert "one" in await said(server.address)
+    server.use(ScriptedModel([["two"]], name="second"))
+    assert "two" in await said(server.address)
+    async with httpx.AsyncClient(trust_env=False) as client:
+        found = (await client.get(f"{server.address}/v1/models")).json()
+    assert [one["id"] for one in found["data"]] == ["second"]
+    assert [request.path for request in server.requests][-1] == "/v1/models"
+
+
+async def test_a_port_that_is_taken_is_told_without_flags_of_a_command_line(server: ChatServer) -> None:
+    model = ScriptedModel([["x"]])
+    with socket.create_server(("127.0.0.1", 0)) as taken:
+        with pytest.raises(ConfigError, match="in use") as told:
+            await server.start(model, taken.getsockname()[1])
+        assert "--port" not in str(told.value) and "/server" in str(told.value)
+    assert server.address == ""
+    await server.start(model, 0)
+    assert server.address
+
+
+async def test_it_can_be_turned_off_and_on_again(server: ChatServer) -> None:
+    model = ScriptedModel([["x"]])
+    await server.start(model, 0)
+    first = server.address
+    await server.stop()
+    assert server.address == "" and not model.closed
+    async with httpx.AsyncClient(trust_env=False) as client:
+        with pytest.raises(httpx.ConnectError):
+            await client.get(first)
+    await server.stop()
+    await server.start(model, 0)
+    assert "x" in await said(server.address)

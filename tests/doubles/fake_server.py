@@ -1,0 +1,35 @@
+"""A `ServerControl` without sockets."""
+
+from __future__ import annotations
+
+from edgellm.errors import ConfigError
+from edgellm.model import Model
+from tui.server_control import Served
+
+
+class FakeServer:
+    """Port 1 is always taken."""
+
+    def __init__(self) -> None:
+        self.address = ""
+        self.requests: list[Served] = []
+        self.changes = 0
+        self.model: Model | None = None
+
+    async def start(self, model: Model, port: int | None = None) -> None:
+        if port == 1:
+            raise ConfigError("Port 1 on 127.0.0.1 is in use.")
+        self.model, self.address = model, f"http://127.0.0.1:{port or 8080}"
+
+    def use(self, model: Model) -> None:
+        self.model = model
+
+    async def unused(self, model: Model) -> None:
+        """It never is."""
+
+    async def stop(self, *, at_once: bool = False) -> None:
+        self.address = ""
+
+    def ask(self, served: Served) -> None:
+        self.requests.append(served)
+        self.changes += 1

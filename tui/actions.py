@@ -1,0 +1,110 @@
+"""What each command does: one method for each name in the registry."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from tui.styles.themes import THEMES
+
+if TYPE_CHECKING:
+    from tui.app import ChatApp
+
+
+class Actions:
+    """Those whose command takes an argument get it as a string, "" if none was given. Raises EdgeLLMError."""
+
+    def __init__(self, app: ChatApp) -> None:
+        self._app = app
+
+    async def stop(self) -> None:
+        if self._app.controller.state in ("streaming", "stopping"):
+            await self._app.controller.stop()
+
+    def new(self) -> None:
+        self._app.show(self._app.controller.new())
+        self._app.chat_screen.prompt.focus()
+
+    async def regenerate(self) -> None:
+        await self._app.controller.regenerate()
+
+    def edit(self) -> None:
+        if last := [entry for entry in self._app.controller.path if entry.speaker == "user"]:
+            self._app.edit(last[-1])
+
+    async def copy(self) -> None:
+        if last := [entry for entry in self._app.controller.path if entry.speaker == "assistant"]:
+            await self._app.copy(last[-1].text, "answer")
+
+    async def retry(self) -> None:
+        if self._app.controller.model is None:
+            self._app.use(self._app.chat_screen.header.model)
+        else:
+            await self._app.controller.retry()
+
+    async def pin(self) -> None:
+        if self._app.controller.chat is not None:
+            await self._app.controller.pin(not self._app.controller.chat.pinned)
+
+    async def delete(self) -> None:
+        await self._app.controller.delete()
+
+    async def undo(self) -> None:
+        await self._app.controller.undo()
+
+    async def rename(self, title: str) -> None:
+        if title:
+            await self._app.controller.rename(title)
+        elif self._app.controller.chat is not None:
+            self._app.dialogs.rename(self._app.controller.chat.title)
+
+    def search(self, words: str) -> None:
+        self._app.dialogs.search(words)
+
+    def models(self, name: str) -> None:
+        if name:
+            self._app.use(name)
+        else:
+            self._app.dialogs.models()
+
+    def cancel(self) -> None:
+        self._app.models.cancel()
+
+    async def uncut(self) -> None:
+        await self._app.controller.uncut()
+        self._app.notify("The model is given the whole conversation again.", markup=False)
+
+    def settings(self) -> None:
+        self._app.dialogs.settings()
+
+    async def preset(self, name: str) -> None:
+        if name:
+            await self._app.dialogs.take_preset(name)
+        else:
+            self._app.dialogs.settings()
+
+    async def server(self, wanted: str) -> None:
+        await self._app.serving.asked(wanted)
+
+    def help(self) -> None:
+        self._app.dialogs.help()
+
+    async def export(self, name: str) -> None:
+        await self._app.dialogs.export(name)
+
+    def import_(self, name: str) -> None:
+        self._app.show(self._app.dialogs.take_in(name))
+
+    def sidebar(self) -> None:
+        hidden = not self._app.chat_screen.has_class("-no-list")
+        self._app.chat_screen.set_class(hidden, "-no-list")
+        self._app.remember("list", not hidden)
+
+    def switch_theme(self) -> None:
+        self._app.theme = next(theme.name for theme in THEMES if theme.name != self._app.theme)
+        self._app.remember("theme", self._app.theme)
+
+    def command_palette(self) -> None:
+        self._app.action_command_palette()
+
+    async def quit(self) -> None:
+        await self._app.action_quit()
