@@ -26,6 +26,7 @@ _KNOWN = (
     ThinkingTags("[THINK]", "[/THINK]"),
     ThinkingTags("<|START_THINKING|>", "<|END_THINKING|>"),
     ThinkingTags("<|inner_prefix|>", "<|inner_suffix|>"),
+    ThinkingTags("Here are my reasoning steps:\n", "[BEGIN FINAL RESPONSE]"),
     THINK,
 )
 

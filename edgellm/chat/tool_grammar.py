@@ -23,7 +23,9 @@ class CallSyntax(msgspec.Struct, frozen=True, kw_only=True):
     """How a family of models writes calls: `opening`, the calls with `between` among them, `closing`.
 
     A call is `before`, its arguments, `after`; `{name}` in those two is the tool's name. Arguments are a JSON object;
-    or, for "xml", one `<parameter=NAME>` element a line; or, for "python", `name=value` with commas.
+    or, for "xml", one element a parameter, its value between the two texts of `element` (where `{key}` is the
+    parameter's name, `{type}` its JSON type and `{is_text}` whether that is a string); or, for "python",
+    `name=value` with commas; or, for "bare", `name:value` with commas and strings between `quote`s.
     `controls` lists spellings within those texts that may be single control tokens of the vocabulary.
     """
 
@@ -32,7 +34,9 @@ class CallSyntax(msgspec.Struct, frozen=True, kw_only=True):
     opening: str = ""
     closing: str = ""
     between: str = "\n"
-    arguments: Literal["json", "xml", "python"] = "json"
+    arguments: Literal["json", "xml", "python", "bare"] = "json"
+    element: tuple[str, str] = ("<parameter={key}>\n", "\n</parameter>\n")
+    quote: str = ""
     controls: tuple[str, ...] = ()
 
 
@@ -99,7 +103,9 @@ class _Writer:
             case "xml":
                 return " ".join(self._elements(rule, schema))
             case "python":
-                return self._keywords(rule, schema)
+                return self._keywords(rule, schema, "=", ", ")
+            case "bare":
+                return self._keywords(rule, schema, ":", ",")
 
     def text(self, text: str) -> str:
         """`text` as literals, control tokens by their ids; nothing for an empty one."""
@@ -111,26 +117,41 @@ class _Writer:
 
     def _elements(self, rule: str, schema: dict[str, Any]) -> Iterator[str]:
         for index, (name, value, required) in enumerate(_parameters(schema)):
-            element = f"{rule}_{index}"
-            opening, closing = _literal(f"<parameter={name}>\n"), "\n</parameter>\n"
+            element, words = f"{rule}_{index}", _words(value)
+            bare = _is_text(value) or words is not None
+            opening, closing = (
+                text.replace("{type}", "string" if bare else str(value.get("type", "object")))
+                .replace("{is_text}", str(bare).lower())
+                .replace("{key}", name)
+                for text in self._syntax.element
+            )
             if _is_text(value):
-                # The element ends the text, so the text is whatever comes before that.
-                self.rules.append(rf"{element}_text[lazy]: /(?s:.*)\n<\/parameter>\n/")
-                inside = f"{element}_text"
+                inside = self._free(element, closing)
             else:
-                inside = f"{_words(value) or _json(value, schema)} {_literal(closing)}"
-            self.rules.append(f"{element}: {opening} {inside}")
+                inside = f"{words or _json(value, schema)} {self.text(closing)}"
+            self.rules.append(f"{element}: {self.text(opening)} {inside}")
             yield element if required else f"{element}?"
 
-    def _keywords(self, rule: str, schema: dict[str, Any]) -> str:
+    def _free(self, rule: str, ending: str) -> str:
+        """Any text, and the `ending` that it goes up to: its first control token or, without one, all of it."""
+        control = self._cut.search(ending)
+        before, after = (ending[: control.start()], ending[control.start() :]) if control else (ending, "")
+        if control and not before:
+            self.rules.append(f"{rule}_text: /(?s:.+)/")
+            return f"{rule}_text? {self.text(after)}"
+        lazy = "" if control else "[lazy]"
+        self.rules.append(f"{rule}_text{lazy}: /(?s:.*){_pattern(before)}/")
+        return f"{rule}_text {self.text(after)}"
+
+    def _keywords(self, rule: str, schema: dict[str, Any], equals: str, comma: str) -> str:
         """Required ones first, then any of the others in their order, commas only between."""
         parameters = sorted(_parameters(schema), key=lambda parameter: not parameter[2])
         rests = [f"{rule}_rest_{index}" for index in range(len(parameters) + 1)]
         for index, (name, value, required) in enumerate(parameters):
-            item = f"{_literal(name + '=')} {self._python(value, schema)}"
-            self.rules.append(f"{rule}_{index}: {item}")
+            own = self._python(value, schema) if equals == "=" else self._quoted(f"{rule}_{index}", value, schema)
+            self.rules.append(f"{rule}_{index}: {_literal(name + equals)} {own}")
             self.rules.append(
-                f'{rests[index]}: ", " {rule}_{index} {rests[index + 1]}'
+                f"{rests[index]}: {_literal(comma)} {rule}_{index} {rests[index + 1]}"
                 + ("" if required else f" | {rests[index + 1]}")
             )
             self.rules.append(
@@ -144,12 +165,21 @@ class _Writer:
         kinds = value.get("type")
         if kinds == "boolean":
             return '("True" | "False")'
-        if kinds in ("string", "integer", "number") or "enum" in value:
+        if kinds in ("string", "integer", "number") or value.keys() - _SAYS_NOTHING:
             return _json(value, root)
         if not any("python_value:" in rule for rule in self.rules):
             self.rules += _PYTHON_VALUES
         return {"array": "python_list", "object": "python_dict"}.get(str(kinds), "python_value")
 
+    def _quoted(self, rule: str, value: dict[str, Any], root: dict[str, Any]) -> str:
+        quote = self.text(self._syntax.quote)
+        if _is_text(value):
+            return f"{quote} {self._free(rule, self._syntax.quote)}"
+        words = _words(value)
+        return f"{quote} {words} {quote}" if words else _json(value, root)
+
+
+_SAYS_NOTHING = {"type", "description", "title", "default", "examples"}
 
 _PYTHON_VALUES = (
     'python_value: python_string | python_number | "True" | "False" | "None" | python_list | python_dict',
@@ -163,6 +193,11 @@ _PYTHON_VALUES = (
 
 def _literal(text: str) -> str:
     return json.dumps(text, ensure_ascii=False) if text else ""
+
+
+def _pattern(text: str) -> str:
+    """`text` within a regular expression of Lark's."""
+    return re.sub(r"[\\.+*?()|\[\]{}^$/]", r"\\\g<0>", text).replace("\n", r"\n")
 
 
 def _json(schema: dict[str, Any], root: dict[str, Any] | None = None) -> str:

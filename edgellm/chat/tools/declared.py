@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from typing import Any
 
 from edgellm.chat.tools.parser import CallStart
-from edgellm.chat.tools.reader import Mismatch
+from edgellm.chat.tools.reader import Mismatch, Reader, Waits
 from edgellm.messages import Tool
 
 _TYPES: dict[type, tuple[str, ...]] = {
@@ -27,12 +27,21 @@ class DeclaredTools:
     def __init__(self, tools: Iterable[Tool], forced: bool = False) -> None:
         self.forced = forced
         self._tools = {tool.name: tool for tool in tools}
+        self._longest_first = sorted(self._tools, key=len, reverse=True)
+
+    @property
+    def names(self) -> frozenset[str]:
+        return frozenset(self._tools)
 
     def start(self, name: str, id: str = "") -> CallStart:
         """Raises Mismatch for a tool that nobody declared: what calls it is text."""
         if name not in self._tools:
             raise Mismatch
         return CallStart(name, id)
+
+    def read_name(self, reader: Reader) -> Waits[str]:
+        """Reads the name of a declared tool. Raises Mismatch for anything else."""
+        return (yield from reader.expect(*self._longest_first))
 
     def parameters(self, name: str) -> list[str]:
         """Their names, in order."""

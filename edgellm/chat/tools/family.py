@@ -6,7 +6,22 @@ import msgspec
 
 from edgellm.chat.reasoning import ThinkingTags, thinking_of
 from edgellm.chat.tool_grammar import CallSyntax
-from edgellm.chat.tools import hermes
+from edgellm.chat.tools import (
+    apertus,
+    deepseek,
+    functionary,
+    gemma,
+    glm,
+    harmony,
+    hermes,
+    invoke,
+    kimi,
+    liquid,
+    listed,
+    llama,
+    mistral,
+    qwen_coder,
+)
 from edgellm.chat.tools.flow import Flow, flow_parser
 from edgellm.chat.tools.parser import Parser, ParserContext
 
@@ -45,15 +60,52 @@ class Family(msgspec.Struct, frozen=True, kw_only=True):
         return flow_parser(self.flow, context)
 
 
+def _family(name: str, flow: Flow, syntax: CallSyntax) -> Family:
+    return Family(name=name, flow=flow, syntax=syntax)
+
+
 # The first with all of its spellings in the template is taken.
 _FAMILIES: tuple[tuple[tuple[str, ...], Family], ...] = (
-    (("<tool_call>",), Family(name="hermes", flow=hermes.FLOW, syntax=hermes.SYNTAX)),
+    (("<|channel|>", "<|call|>"), _family("harmony", harmony.FLOW, harmony.SYNTAX)),
+    (("<|tool_call>", "<|channel>"), _family("gemma-4", gemma.FLOW_4, gemma.SYNTAX_4)),
+    (("<start_function_call>",), _family("function-gemma", gemma.FLOW_FUNCTION, gemma.SYNTAX_FUNCTION)),
+    (("[TOOL_CALLS]", "[ARGS]"), _family("mistral", mistral.FLOW, mistral.SYNTAX)),
+    (("[TOOL_CALLS]",), _family("mistral-list", mistral.FLOW, mistral.LIST_SYNTAX)),
+    (("\uff5cDSML\uff5c", "function_calls"), _family("deepseek-3.2", *invoke.dsml("function_calls"))),
+    (("\uff5cDSML\uff5c",), _family("deepseek-4", *invoke.dsml("tool_calls"))),
+    ((deepseek.CALLS, "```json"), _family("deepseek-r1", deepseek.FLOW, deepseek.FENCED_SYNTAX)),
+    ((deepseek.CALLS,), _family("deepseek-3.1", deepseek.FLOW, deepseek.SYNTAX)),
+    (("<|tool_call_argument_begin|>",), _family("kimi-k2", kimi.FLOW, kimi.SYNTAX)),
+    (("<|open|>", "<|close|>"), _family("kimi-k3", kimi.K3_FLOW, kimi.K3_SYNTAX)),
+    (("<seed:tool_call>",), _family("seed", qwen_coder.SEED_FLOW, qwen_coder.SEED_SYNTAX)),
+    (("<minimax:tool_call>",), _family("minimax-m2", invoke.MINIMAX_FLOW, invoke.MINIMAX_SYNTAX)),
+    (("<function name=", "<param"), _family("minicpm", invoke.MINICPM_FLOW, invoke.MINICPM_SYNTAX)),
+    (("<tool_call>", "<arg_key>"), _family("glm", glm.FLOW, glm.SYNTAX)),
+    (("<tool_call>", "<function="), _family("qwen-coder", qwen_coder.FLOW, qwen_coder.SYNTAX)),
+    (("<TOOLCALL>",), _family("nemotron-2", listed.NEMOTRON_FLOW, listed.NEMOTRON_SYNTAX)),
+    (("<|START_ACTION|>",), _family("command", listed.COMMAND_FLOW, listed.COMMAND_SYNTAX)),
+    (("Action:", "tool_name"), _family("command-plus", listed.COMMAND_PLUS_FLOW, listed.COMMAND_PLUS_SYNTAX)),
+    (("<|tools_prefix|>",), _family("apertus", apertus.FLOW, apertus.SYNTAX)),
+    (("<|tool_call_start|>",), _family("lfm", liquid.FLOW, liquid.SYNTAX)),
+    (("List of tools: ",), _family("lfm", liquid.FLOW, liquid.SYNTAX)),
+    (("<|function_call|>",), _family("gigachat-3.1", listed.GIGACHAT_31_FLOW, listed.GIGACHAT_31_SYNTAX)),
+    (("'function call'", "<|role_sep|>"), _family("gigachat", listed.GIGACHAT_FLOW, listed.GIGACHAT_SYNTAX)),
+    (("<tool_calls>", "<tool_calls>["), _family("apriel", listed.TOOL_CALLS_FLOW, listed.APRIEL_SYNTAX)),
+    (("<tool_calls>",), _family("minimax-m1", listed.TOOL_CALLS_FLOW, listed.MINIMAX_1_SYNTAX)),
+    (("functools",), _family("firefunction", listed.FIREFUNCTION_FLOW, listed.FIREFUNCTION_SYNTAX)),
+    ((">>>all",), _family("functionary-3.2", functionary.FLOW_32, functionary.SYNTAX_32)),
+    (("<function=", "<|python_tag|>"), _family("functionary-3.1", functionary.FLOW_31, functionary.SYNTAX_31)),
+    (("<tool_call>",), _family("hermes", hermes.FLOW, hermes.SYNTAX)),
+    (("<|tool_call|>",), _family("granite", listed.GRANITE_FLOW, listed.GRANITE_SYNTAX)),
+    (("<|python_tag|>",), _family("llama", llama.FLOW, llama.SYNTAX)),
+    (("<|start_header_id|>", '"parameters": '), _family("llama", llama.FLOW, llama.SYNTAX)),
+    (("<|header_start|>",), _family("llama-python", llama.FLOW, llama.PYTHON_SYNTAX)),
 )
-_GENERIC = Family(name="generic", flow=hermes.FLOW, syntax=hermes.SYNTAX, generic=True)
+_GENERIC = Family(name="generic", flow=hermes.GENERIC_FLOW, syntax=hermes.SYNTAX, generic=True)
 
 
 def family_of(template: str) -> Family:
     """By the spellings in the source of a chat template; the generic family where it knows of no tools."""
     found = next((family for marks, family in _FAMILIES if all(mark in template for mark in marks)), _GENERIC)
-    thinking = thinking_of(template)
+    thinking = found.flow.thinking or thinking_of(template)
     return msgspec.structs.replace(found, flow=msgspec.structs.replace(found.flow, thinking=thinking))

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping
 
 import msgspec
 
-from edgellm.chat.reasoning import ThinkingTags
+from edgellm.chat.reasoning import THINK, ThinkingTags
 from edgellm.chat.tools.declared import DeclaredTools
 from edgellm.chat.tools.parser import (
     CallArguments,
@@ -18,7 +18,7 @@ from edgellm.chat.tools.parser import (
     Piece,
     Thought,
 )
-from edgellm.chat.tools.reader import Marks, Mismatch, Reader, Steps
+from edgellm.chat.tools.reader import Marks, Mismatch, Reader, Steps, marks, through
 
 # Reads one call or several after the mark that opened them. Raises Mismatch where the rest is no call.
 Calls = Callable[[Reader, DeclaredTools], Steps[None]]
@@ -28,16 +28,20 @@ class Flow(msgspec.Struct, frozen=True, kw_only=True):
     """Content with thoughts at its beginning and calls anywhere.
 
     `openings`: what follows each mark. `bare`: calls without a mark, possible only where the content begins.
-    `closings`: what may be left over behind a call, and is dropped. `dropped`: marks that never count as content.
-    `calls_end_thoughts`: models forget to close their thoughts before they call.
+    `closings`: what may be left over behind a call, and is dropped. `dropped`: marks that never count as content;
+    `preamble`: what does not where the content begins. `calls_end_thoughts`: models forget to close their thoughts
+    before they call. `thoughts_anywhere`: not only at the beginning. `reads`: in place of all this, another way.
     """
 
     openings: Mapping[str, Calls] = {}
     bare: Calls | None = None
     closings: tuple[str, ...] = ()
     dropped: tuple[str, ...] = ()
+    preamble: tuple[str, ...] = ()
     thinking: ThinkingTags | None = None
     calls_end_thoughts: bool = False
+    thoughts_anywhere: bool = False
+    reads: Callable[[Reader, Flow, ParserContext], Steps[None]] | None = None
 
 
 class StepsParser:
@@ -83,6 +87,7 @@ class Prose:
     def __init__(self, piece: type[Content] | type[Thought], fresh: bool = False) -> None:
         self.fresh = fresh
         self._piece = piece
+        self._given = False
         self._held: list[str] = []
 
     def __call__(self, text: str) -> list[Piece]:
@@ -93,14 +98,19 @@ class Prose:
             self._held.append(text)
             return []
         pieces: list[Piece] = [self._piece("".join(self._held) + kept)]
-        self.fresh = False
+        self.fresh, self._given = False, True
         self._held = [text[len(kept) :]]
         return pieces
 
     def rest(self) -> list[Piece]:
-        text = "".join(self._held)
+        text = "" if self.fresh else "".join(self._held)
         self._held.clear()
         return [self._piece(text)] if text else []
+
+    def again(self) -> None:
+        """A new text of the same kind begins; an empty line sets it off."""
+        self.fresh = True
+        self._held = ["\n\n"] if self._given else []
 
     def interrupt(self) -> None:
         """Something else comes between: white space on both sides of it is nobody's."""
@@ -116,10 +126,11 @@ class FlowReader:
         self._flow = flow
         self._early = context.early or context.forced
         self._thinking_open = context.thinking_open
-        self._thinking = flow.thinking if context.split_thinking else None
+        self._thinking = (flow.thinking or THINK) if context.split_thinking else None
         self._tools = DeclaredTools(context.tools, forced=context.forced)
-        self._openings = flow.openings if context.parse_tools and context.tools else {}
-        self._bare = flow.bare if context.parse_tools and context.tools else None
+        self._calls = context.parse_tools and bool(context.tools)
+        self._openings = flow.openings if self._calls else {}
+        self._bare = flow.bare if self._calls else None
         self._calls_end_thoughts = flow.calls_end_thoughts or context.forced
         self._called = False
 
@@ -136,23 +147,29 @@ class FlowReader:
         prose = Prose(Thought, fresh=True)
         yield from self._reader.space()
         yield from self._reader.skip(tags.opening)  # some say again what the prompt said
-        sought = Marks((tags.closing, *(self._openings if self._calls_end_thoughts else ())))
-        while mark := (yield from self._reader.before(sought, prose)):
+        sought = marks(tags.closing, *(self._openings if self._calls_end_thoughts else ()))
+        while mark := (yield from through(self._reader.before(sought), prose)):
             if mark == tags.closing or (yield from self._attempt(self._openings[mark], prose, mark)):
                 return
 
     def _content(self, prose: Prose) -> Steps[None]:
         yield from prose((yield from self._reader.space()))
+        yield from self._reader.skip(*self._flow.preamble, *([self._thinking.closing] if self._thinking else []))
         if self._bare:
             yield from self._attempt(self._bare, prose)
         mark = "-"
         while mark:
-            mark = yield from self._reader.before(self._sought(), prose)
+            mark = yield from through(self._reader.before(self._sought()), prose)
             if calls := self._openings.get(mark):
                 yield from self._attempt(calls, prose, mark)
+            elif self._thinking and mark == self._thinking.opening:
+                prose.interrupt()
+                yield from self._thoughts(self._thinking)
 
     def _sought(self) -> Marks:
-        return Marks((*self._openings, *self._flow.dropped, *(self._flow.closings if self._called else ())))
+        thoughts = (self._thinking.opening,) if self._thinking and self._flow.thoughts_anywhere else ()
+        closings = self._flow.closings if self._called else ()
+        return marks(*thoughts, *self._openings, *self._flow.dropped, *closings)
 
     def _attempt(self, calls: Calls, prose: Prose, mark: str = "") -> Steps[bool]:
         """Whether a call, at least, came of it. What is none goes to `prose`."""
@@ -184,4 +201,7 @@ class FlowReader:
 
 
 def flow_parser(flow: Flow, context: ParserContext) -> StepsParser:
+    if flow.reads:
+        reads = flow.reads
+        return StepsParser(lambda reader: reads(reader, flow, context))
     return StepsParser(lambda reader: FlowReader(reader, flow, context).answer())

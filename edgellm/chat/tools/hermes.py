@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import msgspec
+
 from edgellm.chat.tool_grammar import CallSyntax
 from edgellm.chat.tools.declared import DeclaredTools
 from edgellm.chat.tools.flow import Flow
 from edgellm.chat.tools.json_call import CallKeys, json_call, json_calls
+from edgellm.chat.tools.python_call import python_calls
 from edgellm.chat.tools.reader import Reader, Steps
 
 SYNTAX = CallSyntax(
@@ -31,6 +34,12 @@ def fenced(reader: Reader, tools: DeclaredTools) -> Steps[None]:
     yield from reader.skip("```")
 
 
+def fenced_python(reader: Reader, tools: DeclaredTools) -> Steps[None]:
+    yield from python_calls(reader, tools)
+    yield from reader.space()
+    yield from reader.skip("```")
+
+
 def bare(reader: Reader, tools: DeclaredTools) -> Steps[None]:
     """Or into nothing at all."""
     yield from json_call(reader, tools, _BARE)
@@ -41,3 +50,5 @@ FLOW = Flow(
     bare=bare,
     closings=("</tool_call>", "</tools>"),
 )
+# For templates that know no tools. Gemma 3 was taught Python in blocks of this kind.
+GENERIC_FLOW = msgspec.structs.replace(FLOW, openings={**FLOW.openings, "```tool_code": fenced_python})

@@ -9,7 +9,7 @@ import msgspec
 from edgellm.chat.tools.declared import DeclaredTools
 from edgellm.chat.tools.json_text import JSON, Notation, json_text, whole
 from edgellm.chat.tools.parser import CallArguments, CallEnd
-from edgellm.chat.tools.reader import Mismatch, Reader, Steps, Waits
+from edgellm.chat.tools.reader import Mismatch, Reader, Steps, Waits, gathered, through
 
 _LENIENT = Notation(quotes=('"', "'"))
 
@@ -124,8 +124,7 @@ def arguments(reader: Reader, notation: Notation = JSON) -> Steps[None]:
     """An object as `CallArguments`; null stands for an empty one, and a string may hold it."""
     first = yield from reader.ahead(1)
     if first == "{":
-        for piece in json_text(reader, notation):
-            yield None if piece is None else CallArguments(piece)
+        yield from through(json_text(reader, notation), as_arguments)
     elif first == '"':
         yield CallArguments((yield from _object_in_string(reader)))
     else:
@@ -133,14 +132,12 @@ def arguments(reader: Reader, notation: Notation = JSON) -> Steps[None]:
         yield CallArguments("{}")
 
 
+def as_arguments(text: str) -> tuple[CallArguments]:
+    return (CallArguments(text),)
+
+
 def _object_in_string(reader: Reader) -> Waits[str]:
-    pieces: list[str] = []
-    for piece in json_text(reader):
-        if piece is None:
-            yield
-        else:
-            pieces.append(piece)
-    text = json.loads("".join(pieces))
+    text = json.loads((yield from gathered(json_text(reader))))
     try:
         good = isinstance(json.loads(text), dict)
     except (ValueError, RecursionError):

@@ -4,12 +4,11 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Generator
 from typing import Any
 
 import msgspec
 
-from edgellm.chat.tools.reader import Mismatch, Reader, Waits, marks
+from edgellm.chat.tools.reader import Mismatch, Reader, Text, Waits, gathered, marks
 
 MOST_DEPTH = 200
 _MOST_HELD = 10_000
@@ -19,8 +18,6 @@ _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re
 _LITERALS = {"true": "true", "false": "false", "null": "null", "True": "true", "False": "false", "None": "null"}
 _RUNS = {'"': re.compile(r'[^"\\\x00-\x1f]+'), "'": re.compile(r"[^'\\\x00-\x1f]+")}
 _HEX = re.compile("[0-9a-fA-F]+")
-
-Text = Generator[str | None, None, None]  # pieces of JSON, None for "not enough text yet"
 
 
 class Notation(msgspec.Struct, frozen=True):
@@ -35,7 +32,7 @@ JSON = Notation()
 PYTHON = Notation(quotes=('"', "'"), raw=('"""', "'''"))
 
 
-def json_text(reader: Reader, notation: Notation = JSON) -> Text:
+def json_text(reader: Reader, notation: Notation = JSON) -> Text[None]:
     """Reads one value and gives it piece by piece; spaces stay as they are.
 
     Python's literals, line breaks in strings, unknown escapes and trailing commas are put right. Raises Mismatch for
@@ -71,20 +68,10 @@ def json_text(reader: Reader, notation: Notation = JSON) -> Text:
 
 def whole(reader: Reader, notation: Notation = JSON) -> Waits[Any]:
     """Reads one short value, decoded. Raises Mismatch for a long one."""
-    pieces: list[str] = []
-    size = 0
-    for piece in json_text(reader, notation):
-        if piece is None:
-            yield
-            continue
-        pieces.append(piece)
-        size += len(piece)
-        if size > _MOST_HELD:
-            raise Mismatch
-    return json.loads("".join(pieces))
+    return json.loads((yield from gathered(json_text(reader, notation), _MOST_HELD)))
 
 
-def _key(reader: Reader, notation: Notation) -> Text:
+def _key(reader: Reader, notation: Notation) -> Text[None]:
     quote = yield from _quote(reader, notation)
     if quote:
         yield from _string(reader, quote, raw=quote in notation.raw)
@@ -97,7 +84,7 @@ def _key(reader: Reader, notation: Notation) -> Text:
     yield (yield from reader.space())
 
 
-def _scalar(reader: Reader, notation: Notation) -> Text:
+def _scalar(reader: Reader, notation: Notation) -> Text[None]:
     quote = yield from _quote(reader, notation)
     if quote:
         yield from _string(reader, quote, raw=quote in notation.raw)
@@ -112,7 +99,7 @@ def _quote(reader: Reader, notation: Notation) -> Waits[str]:
     return (yield from reader.skip(*notation.raw, *notation.quotes))
 
 
-def _string(reader: Reader, quote: str, raw: bool) -> Text:
+def _string(reader: Reader, quote: str, raw: bool) -> Text[None]:
     yield '"'
     if raw:
         yield from raw_string(reader, quote)
@@ -121,29 +108,20 @@ def _string(reader: Reader, quote: str, raw: bool) -> Text:
     yield '"'
 
 
-def raw_string(reader: Reader, end: str) -> Text:
+def raw_string(reader: Reader, end: str) -> Text[None]:
     """Text up to `end`, which is read too, as the inside of a JSON string."""
-    pieces: list[str] = []
-
-    def collect(text: str) -> tuple[()]:
-        pieces.append(text)
-        return ()
-
-    search = reader.before(marks(end), collect)
+    text = reader.before(marks(end))
     while True:
         try:
-            next(search)
+            piece = next(text)
         except StopIteration as stop:
-            yield escaped("".join(pieces))
             if not stop.value:
                 raise Mismatch from None
             return
-        yield escaped("".join(pieces))
-        pieces.clear()
-        yield None
+        yield piece and escaped(piece)
 
 
-def _escaped_string(reader: Reader, quote: str) -> Text:
+def _escaped_string(reader: Reader, quote: str) -> Text[None]:
     while True:
         run = reader.run(_RUNS[quote])
         if run:

@@ -5,12 +5,13 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Generator, Iterable
 from functools import lru_cache
-from typing import TypeVar
+from typing import TypeVar, cast
 
 from edgellm.chat.tools.parser import Piece
 
 T = TypeVar("T")
 Steps = Generator[Piece | None, None, T]  # pieces on the way, None for "not enough text yet"
+Text = Generator[str | None, None, T]
 Waits = Generator[None, None, T]
 
 _SPACE = re.compile(r"\s*")
@@ -22,18 +23,25 @@ class Mismatch(Exception):
 
 
 class Marks:
-    """Several spellings to look for at once; none begins with another."""
+    """Several spellings to look for at once; where one begins with another, the longer one is meant."""
 
     def __init__(self, spellings: Iterable[str]) -> None:
-        self.spellings = tuple(dict.fromkeys(spellings))
+        self.spellings = tuple(sorted(set(spellings), key=len, reverse=True))
         self.pattern = re.compile("|".join(map(re.escape, self.spellings)) or "(?!)")
         self._beginnings = {mark[:end] for mark in self.spellings for end in range(1, len(mark))}
-        self._longest = max(map(len, self.spellings), default=1) - 1
+        self.longest = max(map(len, self.spellings), default=1)
 
     def begun(self, text: str, at: int) -> int:
         """How many characters at the end of `text` may be the beginning of one."""
-        most = min(self._longest, len(text) - at)
+        most = min(self.longest - 1, len(text) - at)
         return next((size for size in range(most, 0, -1) if text[-size:] in self._beginnings), 0)
+
+    def find(self, text: str, at: int, ended: bool) -> re.Match[str] | None:
+        """The first one, unless it may yet become a longer one."""
+        found = self.pattern.search(text, at)
+        if found and not ended and text[found.start() :] in self._beginnings:
+            return None
+        return found
 
 
 @lru_cache(maxsize=512)
@@ -125,20 +133,59 @@ class Reader:
             raise Mismatch
         return self.take(size)
 
+    def upto(self, *ends: str) -> Waits[tuple[str, str]]:
+        """Reads a short text and the first of `ends` behind it. Raises Mismatch for a long one."""
+        sought = marks(*ends)
+        while True:
+            found = sought.find(self._text, self._at, self._ended)
+            if found and found.start() - self._at <= MOST_OF_A_WORD:
+                return self.take(found.start() - self._at), self.take(len(found[0]))
+            if self._ended or found or len(self._text) - self._at > MOST_OF_A_WORD + sought.longest:
+                raise Mismatch
+            yield
+
     def run(self, pattern: re.Pattern[str]) -> str:
         """Reads what `pattern` (of single characters) matches of the text that is there."""
         found = pattern.match(self._text, self._at)
         return self.take(found.end() - self._at) if found else ""
 
-    def before(self, sought: Marks, piece: Callable[[str], Iterable[Piece]]) -> Steps[str]:
-        """Gives all text up to the first of `sought` to `piece`, as it comes, and reads that mark; "" at the end."""
+    def before(self, sought: Marks) -> Text[str]:
+        """Gives all text up to the first of `sought`, as it comes, and reads that mark; "" at the end of the text."""
         while True:
-            found = sought.pattern.search(self._text, self._at)
+            found = sought.find(self._text, self._at, self._ended)
             if found:
-                yield from piece(self.take(found.start() - self._at))
+                yield self.take(found.start() - self._at)
                 return self.take(len(found[0]))
             held = 0 if self._ended else sought.begun(self._text, self._at)
-            yield from piece(self.take(len(self._text) - self._at - held))
+            yield self.take(len(self._text) - self._at - held)
             if self._ended:
                 return ""
             yield None
+
+
+def through(text: Text[T], pieces: Callable[[str], Iterable[Piece]]) -> Steps[T]:
+    """All of `text` turned into pieces as it comes; what its generator returns."""
+    while True:
+        try:
+            piece = next(text)
+        except StopIteration as stop:
+            return cast("T", stop.value)
+        if piece is None:
+            yield None
+        elif piece:
+            yield from pieces(piece)
+
+
+def gathered(text: Text[object], most: int | None = None) -> Waits[str]:
+    """All of `text` in one. Raises Mismatch for more than `most` characters."""
+    pieces: list[str] = []
+    size = 0
+    for piece in text:
+        if piece is None:
+            yield
+            continue
+        pieces.append(piece)
+        size += len(piece)
+        if most is not None and size > most:
+            raise Mismatch
+    return "".join(pieces)
