@@ -13,11 +13,12 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from edgellm.errors import EdgeLLMError
-from edgellm.server import anthropic, llama, metrics, ollama, ollama_models, openai, responses, status
+from edgellm.server import anthropic, llama, metrics, ollama, ollama_library, ollama_models, openai, responses, status
 from edgellm.server.accounted import Accounted
 from edgellm.server.auth import EVERYBODY, Access, Auth
 from edgellm.server.error_status import code_of, internal_error, refusal, response_for
 from edgellm.server.guard import MAX_BODY, Guard
+from edgellm.server.library import Library
 from edgellm.server.models import Models
 from edgellm.server.openapi import document
 from edgellm.server.request_id import RequestId
@@ -44,11 +45,13 @@ def create_app(
     traffic: Traffic | None = None,
     deadline_s: float = 0.0,
     max_body: int = MAX_BODY,
+    library: Library | None = None,
 ) -> ASGIApp:
     """Serve `models`. `hosts` are the Host names that are answered (None: all); `ready` is what /health tells.
 
     While `closing`, new work is refused. `access` says who may ask. Requests are accounted for in `traffic`; none takes
-    longer than `deadline_s` (0: no limit) or brings a body of more than `max_body` bytes.
+    longer than `deadline_s` (0: no limit) or brings a body of more than `max_body` bytes. Through `library` clients may
+    fetch and remove models; without one they may not.
     """
     traffic = Traffic() if traffic is None else traffic
     app = _application()
@@ -57,6 +60,7 @@ def create_app(
     app.state.closing = closing
     app.state.traffic = traffic
     app.state.responses = ResponseStore()
+    app.state.library = library
     guarded = Guard(Auth(app, access), hosts, max_body, closing)
     return RequestId(Accounted(guarded, traffic, deadline_s))
 
@@ -65,7 +69,7 @@ def _application() -> FastAPI:
     """All routes, and how errors become answers."""
     app = FastAPI(title="edgellm", docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=_NO_TELEMETRY)
     app.openapi = partial(document, app)  # type: ignore[method-assign]
-    for dialect in (openai, responses, llama, anthropic, ollama, ollama_models, status, metrics):
+    for dialect in (openai, responses, llama, anthropic, ollama, ollama_models, ollama_library, status, metrics):
         app.include_router(dialect.router)
     app.add_exception_handler(EdgeLLMError, _edgellm_error)
     app.add_exception_handler(RequestValidationError, _invalid_body)

@@ -7,7 +7,7 @@ import math
 from starlette.responses import Response
 from starlette.types import Receive, Scope, Send
 
-from edgellm.errors import ContextOverflow, EdgeLLMError, QueueFull
+from edgellm.errors import ContextOverflow, EdgeLLMError, QueueFull, RateLimited
 from edgellm.server.error_shape import in_dialect, openai_error
 
 OK = 200
@@ -19,15 +19,21 @@ STATUS = {
     "template_error": 400,
     "previous_response_not_found": 400,
     "invalid_api_key": 401,
+    "access_denied": 403,
     "foreign_host": 403,
     "foreign_origin": 403,
+    "offline": 403,
     "model_not_found": 404,
+    "not_at_source": 404,
     "not_found": 404,
     "method_not_allowed": 405,
     "request_timeout": 408,
     "body_too_large": 413,
     "unsupported_media_type": 415,
     "queue_full": 429,
+    "rate_limited": 429,
+    "checksum_mismatch": 502,
+    "unreachable": 502,
     "loading": 503,
     "unavailable": 503,
     "worker_died": 503,
@@ -81,7 +87,7 @@ def response_for(error: EdgeLLMError) -> Response:
     """The whole response for `error`, with Retry-After (whole seconds, at least 1) where trying again may help."""
     headers = {}
     if status_of(error.code) in (429, 503):
-        seconds = error.retry_after_s if isinstance(error, QueueFull) else 1.0
+        seconds = error.retry_after_s if isinstance(error, QueueFull | RateLimited) else 1.0
         headers["retry-after"] = str(max(1, math.ceil(min(seconds, 3600.0))))
     return refusal(error.code, message_of(error), headers=headers)
 

@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from edgellm.server.documented import SSE_TYPE, answer
 from edgellm.server.llama_body import CompletionBody, InfillBody
 from edgellm.server.llama_reply import LlamaChunks, LlamaWhole
 from edgellm.server.models import Models
@@ -14,12 +17,12 @@ from edgellm.server.truncation import NOTHING, fitted_if_asked
 router = APIRouter()
 
 
-@router.post("/completion", response_model=None)
+@router.post("/completion", response_model=None, responses=answer(dict[str, Any], SSE_TYPE))
 async def completion(body: CompletionBody, request: Request) -> Response:
     return await _answer(body, request)
 
 
-@router.post("/infill", response_model=None)
+@router.post("/infill", response_model=None, responses=answer(dict[str, Any], SSE_TYPE))
 async def infill(body: InfillBody, request: Request) -> Response:
     """What goes between `input_prefix` and `input_suffix`, written by the model's own tokens for that."""
     return await _answer(body, request)

@@ -21,6 +21,7 @@ _TITLES = {
     "415": "The body is not sent as JSON.",
     "429": "Too many requests wait. Retry-After says for how long to stay away.",
     "500": "A fault of edgellm's own; its log has the details.",
+    "502": "The model's source does not answer, or sends something else than it promised.",
     "503": "The model cannot answer right now, or the server is shutting down.",
     "504": "The request's own deadline passed.",
     "529": "The model cannot answer right now, or the server is shutting down.",
@@ -111,6 +112,8 @@ def _statuses(path: str, method: str, operation: dict[str, Any]) -> list[str]:
     found = list(_WITH_BODY if "requestBody" in operation or method != "get" else _ALWAYS)
     if "parameters" in operation:
         found += ["400", "404"]
+    if path == "/api/pull":
+        found.append("502")
     if path.startswith("/v1/messages"):
         found = ["529" if status == "503" else status for status in found]
     return sorted(set(found))

@@ -8,6 +8,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from edgellm.server.documented import SSE_TYPE, answer
 from edgellm.server.error_status import refusal
 from edgellm.server.models import Models
 from edgellm.server.response_store import ResponseStore
@@ -20,7 +21,7 @@ from edgellm.server.truncation import NOTHING, fitted, is_asked
 router = APIRouter(prefix="/v1/responses")
 
 
-@router.post("", response_model=None)
+@router.post("", response_model=None, responses=answer(dict[str, Any], SSE_TYPE))
 async def create(body: ResponsesBody, request: Request) -> Response:
     models: Models = request.app.state.models
     model = await models.get(body.model or "")
@@ -46,7 +47,7 @@ async def create(body: ResponsesBody, request: Request) -> Response:
     return WholeReply(events, ResponseWhole(response, keep), dropped.headers())
 
 
-@router.post("/input_tokens", response_model=None)
+@router.post("/input_tokens", response_model=None, responses=answer())
 async def count(body: InputBody, request: Request) -> Response:
     """How many tokens a request would have, by the model's own template."""
     models: Models = request.app.state.models
@@ -60,20 +61,20 @@ async def count(body: InputBody, request: Request) -> Response:
     return _json({"object": "response.input_tokens", "input_tokens": len(ids)})
 
 
-@router.get("/{id}", response_model=None)
+@router.get("/{id}", response_model=None, responses=answer())
 async def retrieve(id: str, request: Request) -> Response:
     found = _store(request).get(id)
     return _missing(id) if found is None else Response(found.body, media_type="application/json")
 
 
-@router.delete("/{id}", response_model=None)
+@router.delete("/{id}", response_model=None, responses=answer())
 async def delete(id: str, request: Request) -> Response:
     if not _store(request).drop(id):
         return _missing(id)
     return _json({"id": id, "object": "response", "deleted": True})
 
 
-@router.get("/{id}/input_items", response_model=None)
+@router.get("/{id}/input_items", response_model=None, responses=answer())
 async def input_items(
     id: str, request: Request, limit: int = 20, order: str = "desc", after: str | None = None
 ) -> Response:

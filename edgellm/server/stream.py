@@ -54,7 +54,7 @@ class WholeReply(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        body = await _unless_hung_up(receive, self._gather())
+        body = await unless_hung_up(receive, self._gather())
         if body is not None:
             await Response(body, OK, self.more_headers, media_type="application/json")(scope, receive, send)
 
@@ -84,7 +84,7 @@ class EventStream(Response):
         self.background = None
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
-        await _unless_hung_up(receive, self._serve(send))
+        await unless_hung_up(receive, self._serve(send))
 
     async def _serve(self, send: Send) -> None:
         async with _closing(self.events) as events:
@@ -163,7 +163,7 @@ def _closing(events: AsyncIterator[Event]) -> aclosing[AsyncGenerator[Event, Non
     return aclosing(cast(AsyncGenerator[Event, None], events))
 
 
-async def _unless_hung_up(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T | None:
+async def unless_hung_up(receive: Receive, work: Coroutine[Any, Any, _T]) -> _T | None:
     """What `work` returns, or None once the client has gone; `work` has ended when this returns.
 
     The only one who cancels from above is a server that stops: that is Unavailable, unless `work` found its own end.

@@ -14,7 +14,8 @@ from typing import Any
 
 from edgellm.model import Model
 from edgellm.server.app import create_app
-from edgellm.server.models import OneModel
+from edgellm.server.library import Library
+from edgellm.server.models import Models, OneModel
 from edgellm.server.serve import Server, configure, listen
 
 
@@ -61,9 +62,12 @@ class LiveServer:
 
 
 @contextmanager
-def live_server(model: Model, aliases: tuple[str, ...] = ()) -> Iterator[LiveServer]:
+def live_server(
+    model: Model, aliases: tuple[str, ...] = (), *, models: Models | None = None, library: Library | None = None
+) -> Iterator[LiveServer]:
+    """Serves `model`, or `models` instead of it."""
     listener = listen("127.0.0.1", 0)
-    server = Server(configure(create_app(OneModel(model, aliases))))
+    server = Server(configure(create_app(models or OneModel(model, aliases), library=library)))
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     server.config.timeout_graceful_shutdown = 1
     server.capture_signals = _no_signals  # type: ignore[method-assign]

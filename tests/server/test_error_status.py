@@ -17,7 +17,9 @@ def every(root: type[errors.EdgeLLMError]) -> list[type[errors.EdgeLLMError]]:
 @pytest.mark.parametrize("error", every(errors.EdgeLLMError))
 def test_the_tree(error: type[errors.EdgeLLMError]) -> None:
     status = status_of(error.code)
-    assert (400 <= status < 500) == issubclass(error, errors.RequestError | errors.ModelNotFound | errors.QueueFull)
+    ours = errors.RequestError | errors.ModelNotFound | errors.QueueFull
+    theirs = errors.AccessDenied | errors.NotAtSource | errors.RateLimited | errors.Offline  # of a model to fetch
+    assert (400 <= status < 500) == issubclass(error, ours | theirs)
     if issubclass(error, errors.RequestError):
         assert status == 400
     if issubclass(error, errors.Unavailable):
@@ -32,6 +34,7 @@ def test_retry_after(seconds: float, header: str) -> None:
 
 
 def test_other_unavailable_errors_may_be_retried_too() -> None:
+    assert response_for(errors.RateLimited("slower", 7.5)).headers["retry-after"] == "8"
     assert response_for(errors.WorkerDied("gone")).headers["retry-after"] == "1"
     assert "retry-after" not in response_for(errors.RequestError("no")).headers
 

@@ -1,0 +1,118 @@
+"""Ollama's endpoints that change which models there are: /api/pull with its progress, /api/delete and /api/copy."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import AsyncIterator
+from contextlib import aclosing
+from typing import Any
+
+import msgspec
+from fastapi import APIRouter, Request
+from starlette.responses import Response
+
+from edgellm.catalog.entry import Entry
+from edgellm.errors import RequestError, Unsupported
+from edgellm.server.body import RequestBody
+from edgellm.server.documented import NDJSON_TYPE, answer
+from edgellm.server.library import Library, named
+from edgellm.server.line_stream import LineStream
+from edgellm.server.models import Models, plain_name
+from edgellm.server.progress import Step, told
+
+router = APIRouter(prefix="/api")
+
+
+class NameBody(RequestBody):
+    model: str = ""
+    name: str = ""  # what older clients call it
+
+    @property
+    def given(self) -> str:
+        """Raises RequestError where there is none."""
+        found = self.model or self.name
+        if not found.strip():
+            raise RequestError("The body needs a 'model' field with the name of a model.")
+        return found
+
+
+class PullBody(NameBody):
+    stream: bool | None = None
+
+
+class CopyBody(RequestBody):
+    source: str
+    destination: str
+
+
+@router.post("/pull", response_model=None, responses=answer(dict[str, Any], NDJSON_TYPE))
+async def pull(body: PullBody, request: Request) -> Response:
+    """Bring a model here. What has come of an interrupted pull is continued by the next one."""
+    library, name = _library(request), body.given
+    return LineStream(_pulled(library, name), only_last=body.stream is False)
+
+
+@router.delete("/delete", response_model=None)
+async def delete(body: NameBody, request: Request) -> Response:
+    """Remove a model from this machine, out of memory first."""
+    library, name = _library(request), body.given
+    manifest = await asyncio.to_thread(library.find, name)
+    models: Models = request.app.state.models
+    names = {plain_name(name).lower(), manifest.reference.lower(), manifest.folder.lower()}
+    for standing, _ in await models.loaded():
+        if names & {known.lower() for known in (standing.info.name, *standing.aliases)}:
+            await models.unload(standing.info.name)
+    await asyncio.to_thread(library.remove, manifest)
+    return Response()
+
+
+@router.post("/copy", response_model=None)
+async def copy(body: CopyBody, request: Request) -> Response:
+    """Another name for a model: nothing is copied."""
+    await asyncio.to_thread(_library(request).copy, body.source, body.destination)
+    return Response()
+
+
+@router.post("/create", response_model=None)
+@router.post("/push", response_model=None)
+async def refused() -> Response:
+    raise Unsupported("Models are neither made nor published here. Pull one, or start the server with -m and a file.")
+
+
+def _library(request: Request) -> Library:
+    library: Library | None = request.app.state.library
+    if library is None:
+        raise Unsupported("This server keeps the models that it has. Use `edgellm pull`, `rm` and `alias`.")
+    return library
+
+
+async def _pulled(library: Library, name: str) -> AsyncIterator[bytes]:
+    """Lines of progress; the last one says "success". Raises what `Library.pull` raises."""
+    library.admit()
+    try:
+        digest = await asyncio.to_thread(_digest, name)
+        begun = False
+        async with aclosing(told(lambda report: library.pull(name, report))) as steps:
+            async for step in steps:
+                if not begun:
+                    yield _line({"status": "pulling manifest"})
+                begun = True
+                yield _line(_shaped(step, digest))
+        yield _line({"status": "success"})
+    finally:
+        library.leave()
+
+
+def _digest(name: str) -> str:
+    """By which clients tell one progress bar from another: the file's sum, or the model's name where none is known."""
+    target = named(name)
+    return f"sha256:{target.sha256}" if isinstance(target, Entry) and target.sha256 else str(target)
+
+
+def _shaped(step: Step, digest: str) -> dict[str, Any]:
+    counts = {"digest": digest, "total": step.total, "completed": step.done} if step.total else {}
+    return {"status": step.label, **counts}
+
+
+def _line(fields: dict[str, Any]) -> bytes:
+    return msgspec.json.encode(fields) + b"\n"
