@@ -11,6 +11,9 @@ from edgellm.runtime.pool_policy import Seat, Size
 from edgellm.runtime.resident import Opened, Resident
 from edgellm.runtime.room import Held
 
+LINGER_S = 0.1
+"""How long a model stays that is not to be kept: what a client does may be several requests to it."""
+
 
 class Place:
     """A `Seat` as it changes; times are the event loop's."""
@@ -88,7 +91,7 @@ class Place:
 
     def _rest(self, now: float) -> None:
         self.idle_since = now
-        self.expires_at = now + self.keep_alive_s
+        self.expires_at = now + max(LINGER_S, self.keep_alive_s)
 
 
 def _resident_bytes(pid: int | None) -> int:

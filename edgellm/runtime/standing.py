@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from edgellm.model import ModelInfo
+from edgellm.runtime.locate import Located
 
 Kind = Literal["chat", "embeddings"]
 State = Literal["unloaded", "loading", "loaded", "unloading"]
@@ -16,7 +17,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     """`info` is what is known without loading, and all once loaded; `aliases` are its other names.
 
     Bytes are those it holds, 0 where it is not in memory. `expires_at` is in Unix seconds, None for a model that stays
-    or is not in memory. `running` requests use it now, `waiting` ones wait for it to come.
+    or is not in memory. `running` requests use it now, `waiting` ones wait for it to come. `located` is where it lies
+    on this machine, which is no client's business.
     """
 
     info: ModelInfo
@@ -29,3 +31,4 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     pinned: bool = False
     running: int = 0
     waiting: int = 0
+    located: Located | None = None

@@ -59,6 +59,18 @@ def plain_name(name: str) -> str:
     return name.removesuffix(":latest")
 
 
+async def standing_of(models: Models, name: str) -> Standing:
+    """How it stands with the model called `name`, whatever it is for. Raises ModelNotFound."""
+    listed = await models.list()
+    wanted = plain_name(name).lower()
+    for each in listed:
+        if wanted in (each.info.name.lower(), *(alias.lower() for alias in each.aliases)):
+            return each
+    model = await models.get(name)
+    found = next((each for each in listed if each.info.name == model.info.name), None)
+    return found if found is not None else Standing(info=model.info)
+
+
 class OneModel:
     """A single model that is always there, known by its own name and by `aliases`; `embedder` beside it if given."""
 
@@ -91,7 +103,7 @@ class OneModel:
 
     async def unload(self, name: str) -> None:
         await self.get(name)
-        raise Unsupported("This server keeps its one model until it is stopped.")
+        raise Unsupported("This server keeps its one model until it is stopped: keep_alive cannot unload it.")
 
     async def aclose(self) -> None:
         await self._model.aclose()

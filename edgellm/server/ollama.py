@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+from typing import Literal
 
 from fastapi import APIRouter, Request
 from starlette.responses import Response
@@ -23,7 +24,7 @@ router = APIRouter(prefix="/api")
 async def chat(body: OllamaChat, request: Request) -> Response:
     model = await _model(body, request)
     if not body.messages:
-        return await _loaded(body, model, chat_shape)
+        return await _loaded(body, request, model, chat_shape)
     return await _answer(body, request, model, chat_shape)
 
 
@@ -31,24 +32,30 @@ async def chat(body: OllamaChat, request: Request) -> Response:
 async def generate(body: GenerateBody, request: Request) -> Response:
     model = await _model(body, request)
     if not body.prompt and not body.suffix:
-        return await _loaded(body, model, generate_shape)
+        return await _loaded(body, request, model, generate_shape)
     return await _answer(body, request, model, generate_shape)
 
 
 async def _model(body: AnswerBody, request: Request) -> Model:
     """The model of that name, which has the context that is asked for. Raises ModelNotFound or ContextOverflow."""
     models: Models = request.app.state.models
-    model = await models.get(body.model)
+    model = await models.get(body.model, body.keep_alive_s)
     if body.options is not None and body.options.num_ctx is not None:
-        await model.start()  # its context is known only then
+        await (await models.get(body.model)).start()  # its context is known only then
         body.options.check_context(model.info.name, model.info.context_length)
     return model
 
 
-async def _loaded(body: AnswerBody, model: Model, shape: Shape) -> Response:
-    body.check_load()
-    await model.start()
-    return Response(loaded_body(model.info.name, shape), media_type="application/json")
+async def _loaded(body: AnswerBody, request: Request, model: Model, shape: Shape) -> Response:
+    """A request without any input loads the model, or lets it go at once."""
+    models: Models = request.app.state.models
+    unload = body.keep_alive_s == 0.0
+    if unload:
+        await models.unload(body.model)
+    else:
+        await model.start()
+    reason: Literal["load", "unload"] = "unload" if unload else "load"
+    return Response(loaded_body(model.info.name, shape, reason), media_type="application/json")
 
 
 async def _answer(body: OllamaChat | GenerateBody, request: Request, model: Model, shape: Shape) -> Response:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from datetime import UTC, datetime
 from typing import Any
 
@@ -13,8 +14,10 @@ import edgellm
 from edgellm.errors import RequestError
 from edgellm.model import ModelInfo
 from edgellm.request import SamplingParams
+from edgellm.runtime.shown import Shown, shown
+from edgellm.runtime.standing import Standing
 from edgellm.server.body import RequestBody
-from edgellm.server.models import Models
+from edgellm.server.models import Models, standing_of
 
 _FORMATS = {"llama.cpp": "gguf"}
 _NEVER = "9999-12-31T23:59:59Z"
@@ -41,39 +44,74 @@ async def tags(request: Request) -> Response:
 
 @router.get("/ps", response_model=None)
 async def ps(request: Request) -> Response:
-    """The models in memory: none while the server still loads. They stay until it is stopped."""
+    """The models in memory, and until when: none while the server still loads its first one."""
     models: Models = request.app.state.models
-    loaded = [each.info for each, _ in await models.loaded()] if request.app.state.ready() else []
-    more = [{"expires_at": _NEVER, "context_length": info.context_length} for info in loaded]
-    return _json({"models": [_entry(info) | each for info, each in zip(loaded, more, strict=True)]})
+    return _json({"models": [_running(each) for each, _ in await models.loaded() if each.state == "loaded"]})
 
 
 @router.post("/show", response_model=None)
 async def show(body: ShowBody, request: Request) -> Response:
+    """What the model's files tell; what its loaded self tells where there are none."""
     name = body.model or body.name
     if not name:
         raise RequestError("The body needs a 'model' field with the name of a model.")
     models: Models = request.app.state.models
-    info = (await models.get(name)).info
-    known = {
-        "general.architecture": info.architecture,
-        "general.parameter_count": info.parameters,
-        f"{info.architecture or 'general'}.context_length": info.context_length,
-    }
-    return _json(
-        {
-            "modified_at": _when(info),
-            "details": _details(info),
-            "model_info": known,
-            "parameters": _parameters(info.sampling),
-            "capabilities": ["completion"],
-        }
-    )
+    standing = await standing_of(models, name)
+    if standing.located is None:
+        return _json(_shown_info(standing.info))
+    found = await asyncio.to_thread(shown, standing.located)
+    return _json(_shown(found, standing.info))
 
 
 @router.get("/version", response_model=None)
 async def version() -> Response:
     return _json({"version": edgellm.__version__})
+
+
+def _running(standing: Standing) -> dict[str, Any]:
+    """`size` in bytes of all memory, `size_vram` of the GPU's alone."""
+    info = standing.info
+    expires = datetime.fromtimestamp(standing.expires_at, UTC) if standing.expires_at is not None else None
+    return _entry(info) | {
+        "size": standing.memory_bytes + standing.gpu_bytes or info.size_bytes,
+        "size_vram": standing.gpu_bytes,
+        "expires_at": _NEVER if expires is None else expires.isoformat().replace("+00:00", "Z"),
+        "context_length": info.context_length,
+    }
+
+
+def _shown(found: Shown, info: ModelInfo) -> dict[str, Any]:
+    kind = found.architecture or "general"
+    known: dict[str, Any] = {
+        "general.architecture": found.architecture,
+        "general.parameter_count": found.parameters,
+        f"{kind}.context_length": found.context,
+        f"{kind}.embedding_length": found.embedding,
+        f"{kind}.block_count": found.layers,
+        f"{kind}.attention.head_count": found.heads,
+        f"{kind}.vocab_size": found.vocabulary,
+    }
+    return _shown_info(info) | {
+        "license": found.license,
+        "template": found.template,
+        "model_info": known,
+        "capabilities": list(found.capabilities),
+    }
+
+
+def _shown_info(info: ModelInfo) -> dict[str, Any]:
+    known = {
+        "general.architecture": info.architecture,
+        "general.parameter_count": info.parameters,
+        f"{info.architecture or 'general'}.context_length": info.context_length,
+    }
+    return {
+        "modified_at": _when(info),
+        "details": _details(info),
+        "model_info": known,
+        "parameters": _parameters(info.sampling),
+        "capabilities": ["completion"],
+    }
 
 
 def _entry(info: ModelInfo) -> dict[str, Any]:

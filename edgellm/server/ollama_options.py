@@ -8,6 +8,7 @@ from pydantic import Field
 
 from edgellm.errors import ContextOverflow, RequestError, Unsupported
 from edgellm.request import ChatRequest, Format, Input, JsonFormat, SamplingParams, SchemaFormat
+from edgellm.runtime.keep_alive import keep_alive_seconds
 from edgellm.server.body import Body, RequestBody, drawn, sampled, stops
 
 _INT32 = 2**31 - 1
@@ -74,10 +75,10 @@ class AnswerBody(RequestBody):
         """Ollama streams unless it is told not to."""
         return self.stream is not False
 
-    def check_load(self) -> None:
-        """Whether a request without any input may stand: it loads the model, or unloads it. Raises Unsupported."""
-        if self.keep_alive in (0, "0", "0s"):
-            raise Unsupported("This server keeps its model until it is stopped: keep_alive cannot unload it.")
+    @property
+    def keep_alive_s(self) -> float | None:
+        """How long to keep the model; None where the request does not say. Raises RequestError."""
+        return keep_alive_seconds(self.keep_alive)
 
     def asked(self, input: Input, recommended: SamplingParams, **more: Any) -> ChatRequest:
         """`more` are `ChatRequest`'s own fields. Raises RequestError or Unsupported."""
@@ -91,7 +92,7 @@ class AnswerBody(RequestBody):
             stop=stops(options.stop),
             logprobs=(self.top_logprobs or 0) if self.logprobs else None,
             format=self._format(),
-            template_args=self._template_args(),
+            **self._thinking(),
             **more,
         )
 
@@ -102,10 +103,10 @@ class AnswerBody(RequestBody):
             raise RequestError("format must be 'json' or a JSON schema.")
         return JsonFormat() if self.format else None
 
-    def _template_args(self) -> dict[str, Any]:
-        """`think` as the templates of models that can think know it."""
+    def _thinking(self) -> dict[str, Any]:
+        """The fields of `ChatRequest` that `think` means."""
         if self.think is None or isinstance(self.think, bool):
-            return {} if self.think is None else {"enable_thinking": self.think}
-        if self.think not in ("low", "medium", "high"):
-            raise RequestError("think must be true, false, 'low', 'medium' or 'high'.")
-        return {"enable_thinking": True, "reasoning_effort": self.think}
+            return {"thinking": self.think}
+        if self.think not in ("low", "medium", "high", "max"):
+            raise RequestError("think must be true, false, 'low', 'medium', 'high' or 'max'.")
+        return {"thinking": True, "reasoning_effort": "xhigh" if self.think == "max" else self.think}

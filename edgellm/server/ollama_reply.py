@@ -5,7 +5,7 @@ from __future__ import annotations
 import time
 from collections.abc import Callable, Iterable
 from datetime import UTC, datetime
-from typing import Any
+from typing import Any, Literal
 
 import msgspec
 
@@ -31,9 +31,9 @@ def generate_shape(text: str, thinking: str, calls: list[dict[str, Any]]) -> dic
     return {"response": text} | ({"thinking": thinking} if thinking else {})
 
 
-def loaded_body(model: str, shape: Shape) -> bytes:
-    """The answer to a request that asked for nothing but the model to be loaded."""
-    return encode({"model": model, "created_at": now(), **shape("", "", []), "done": True, "done_reason": "load"})
+def loaded_body(model: str, shape: Shape, reason: Literal["load", "unload"]) -> bytes:
+    """The answer to a request that asked for nothing but the model to be loaded, or let go."""
+    return encode({"model": model, "created_at": now(), **shape("", "", []), "done": True, "done_reason": reason})
 
 
 def now() -> str:

@@ -108,7 +108,7 @@ class PooledModels:
         place = self._pool.place(key)
         waiting = self._pool.waiting(key)
         if place is None:
-            return Standing(info=each.info, aliases=each.aliases, kind=kind, waiting=waiting)
+            return Standing(info=each.info, aliases=each.aliases, kind=kind, waiting=waiting, located=each.located)
         info = PooledModel(self._pool, key, each.info).info
         seat = place.seat()
         return Standing(
@@ -122,6 +122,7 @@ class PooledModels:
             pinned=seat.pinned,
             running=seat.running,
             waiting=waiting,
+            located=each.located,
         )
 
 

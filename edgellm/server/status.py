@@ -10,10 +10,10 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from edgellm.errors import ModelNotFound
-from edgellm.model import ModelInfo
+from edgellm.runtime.standing import Standing
 from edgellm.server.documented import TEXT_TYPE, answer
 from edgellm.server.error_status import refusal
-from edgellm.server.models import Models
+from edgellm.server.models import Models, standing_of
 
 STATUS_S = 2.0
 router = APIRouter()
@@ -22,7 +22,7 @@ router = APIRouter()
 @router.get("/v1/models", response_model=None)
 async def list_models(request: Request) -> Response:
     models: Models = request.app.state.models
-    return _json({"object": "list", "data": [_described(standing.info) for standing in await models.list()]})
+    return _json({"object": "list", "data": [_described(standing) for standing in await models.list()]})
 
 
 @router.get("/v1/models/{name:path}", response_model=None)
@@ -30,7 +30,7 @@ async def get_model(name: str, request: Request) -> Response:
     if not name:
         raise ModelNotFound("The address names no model. Ask for /v1/models to see them all.")
     models: Models = request.app.state.models
-    return _json(_described((await models.get(name)).info))
+    return _json(_described(await standing_of(models, name)))
 
 
 @router.api_route("/", methods=["GET", "HEAD"], response_model=None, include_in_schema=False)
@@ -68,8 +68,12 @@ async def health(request: Request) -> Response:
     return _json({"status": "ok", "models": load})
 
 
-def _described(info: ModelInfo) -> dict[str, Any]:
-    """OpenAI's four fields, and under `meta` what is known besides, named as llama-server names it where it does."""
+def _described(standing: Standing) -> dict[str, Any]:
+    """OpenAI's four fields, whether it is in memory, and under `meta` what is known besides; as llama-server names it.
+
+    Its context is known once it was loaded.
+    """
+    info = standing.info
     meta = {
         "n_ctx": info.context_length,
         "n_params": info.parameters,
@@ -78,7 +82,16 @@ def _described(info: ModelInfo) -> dict[str, Any]:
         "quantization": info.quantization,
         "backend": info.backend,
     }
-    return {"id": info.name, "object": "model", "created": info.created, "owned_by": "edgellm", "meta": meta}
+    return {
+        "id": info.name,
+        "object": "model",
+        "created": info.created,
+        "owned_by": "edgellm",
+        "aliases": standing.aliases,
+        "kind": standing.kind,
+        "status": {"value": standing.state},
+        "meta": meta,
+    }
 
 
 def _json(value: Any) -> Response:
