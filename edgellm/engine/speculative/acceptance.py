@@ -14,7 +14,7 @@ _FADE = 0.995
 _TRUSTED = 10.0
 """Counts of a kind that weigh as much as what was assumed without any."""
 
-_OWN = 8.0
+_OWN = 4.0
 """Counts in a request that weigh as much as all others' experience."""
 
 _NEIGHBOURS = 3
@@ -36,17 +36,17 @@ class Record(msgspec.Struct):
 class Acceptance:
     """Kinds of guesses in groups, each group ordered from the doubtful to the sure.
 
-    Of a kind with few counts, as much is assumed as is known of the next more doubtful one in its group, and of the
-    first of a group `priors` says so (a cautious value if not given).
+    `priors` say what is assumed of each kind before it was counted. Without them, of a kind with few counts as much
+    is assumed as is known of the next more doubtful one in its group, and of the first of a group `first`.
     """
 
-    def __init__(self, groups: Seq[int], priors: Seq[float] = ()) -> None:
-        assert not priors or len(priors) == len(groups)
+    def __init__(self, groups: Seq[int], *, priors: Seq[float] = (), first: float = _CAUTIOUS) -> None:
         self.kinds = sum(groups)
+        assert len(priors) in (0, self.kinds)
         self.shared = Record.empty(self.kinds)
         starts = list(accumulate(groups, initial=0))
         self._starts = [start for start, size in zip(starts, groups, strict=False) for _ in range(size)]
-        self._first = dict(zip(starts, priors or [_CAUTIOUS] * len(groups), strict=False))
+        self._priors = dict(enumerate(priors)) or dict.fromkeys(starts, first)
         self._means: list[float] | None = None
 
     def adopt(self, known: Record) -> None:
@@ -80,8 +80,7 @@ class Acceptance:
 
     def chance(self, kind: int, own: Record) -> float:
         """The same, a standard error to the safe side: requests differ, and few counts say little of this one."""
-        mean, counts = self.estimate(kind, own)
-        return mean - _CAUTION * sqrt(mean * (1 - mean) / (counts + 1))
+        return cautious(*self.estimate(kind, own))
 
     def mean(self) -> float | None:
         """Of all guesses that were judged, the recent ones; None before there were any."""
@@ -91,9 +90,14 @@ class Acceptance:
     def _chained(self) -> Iterable[float]:
         mean = _CAUTIOUS
         for kind, (hits, tries) in enumerate(_pairs(self.shared)):
-            mean = self._first.get(kind, mean)
+            mean = self._priors.get(kind, mean)
             mean = (hits + _TRUSTED * mean) / (tries + _TRUSTED)
             yield mean
+
+
+def cautious(mean: float, counts: float) -> float:
+    """`mean`, known from so many counts, less a standard error."""
+    return mean - _CAUTION * sqrt(mean * (1 - mean) / (counts + 1))
 
 
 def _pairs(record: Record) -> Iterable[tuple[float, float]]:

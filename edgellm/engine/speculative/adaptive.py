@@ -9,8 +9,8 @@ from itertools import islice
 from edgellm.engine.sequence import Sequence
 from edgellm.engine.speculative.acceptance import Acceptance
 from edgellm.engine.speculative.calibration import Calibration
-from edgellm.engine.speculative.controller import Candidate, Controller, Decision
-from edgellm.engine.speculative.copying import GROUPS, CopyTrail
+from edgellm.engine.speculative.controller import RISK, Candidate, Controller, Decision
+from edgellm.engine.speculative.copying import GROUPS, PRIORS, CopyTrail
 from edgellm.engine.speculative.costs import StepTimes
 from edgellm.engine.speculative.draft_model import DraftModel
 from edgellm.engine.speculative.drafting import ModelDrafting
@@ -20,6 +20,12 @@ from edgellm.model import SpeculationStatus
 
 LEAST_SURVIVAL = 0.02
 """A token less likely to be reached is not worth looking at."""
+
+_CONFIRMED = 10
+"""Guesses that must have come true in a row before any more of them count as sure."""
+
+_HASTE = 0.6
+"""Of the time that plain steps would take for the rest of a request, as the least it may take with guesses."""
 
 _TYPICAL_TOKENS, _TYPICAL_WEIGHT = 128.0, 0.1
 _UNTIMED = "steps have not been timed yet"
@@ -41,7 +47,7 @@ class AdaptiveProposer:
     def __init__(self, times: StepTimes, clock: Callable[[], float], drafter: DraftModel | None = None) -> None:
         self.times = times
         self.drafter = drafter
-        self.acceptance = Acceptance(GROUPS)
+        self.acceptance = Acceptance(GROUPS, priors=PRIORS)
         self._controller = Controller(times)
         self._drafting = ModelDrafting(drafter, times, self._controller) if drafter is not None else None
         self._clock = clock
@@ -138,21 +144,27 @@ class AdaptiveProposer:
     def _candidate(self, sequence: Sequence, rows: int, now: float, drafts: dict[int, list[int]]) -> Candidate:
         watched = self._watched[sequence.id]
         left = sequence.job.max_tokens - sequence.generated
-        # A copy is likely to go on for as long as its source does.
+        candidate = Candidate(sequence.id, watched.account, self._whole(sequence, watched, left, now))
+        drafts[sequence.id] = tokens = []
+        if watched.trail is None:
+            return candidate
+        reached = likely = 1.0
+        confirmed = watched.trail.run >= _CONFIRMED
+        for token, mean, chance in islice(watched.trail.guesses(), max(0, min(rows, left - 1))):
+            reached *= chance
+            likely *= mean
+            if reached < LEAST_SURVIVAL:
+                break
+            tokens.append(token)
+            candidate.survival.append(reached)
+            candidate.sure += confirmed and likely >= 1 - RISK
+        return candidate
+
+    def _whole(self, sequence: Sequence, watched: _Watched, left: int, now: float) -> float:
+        """Milliseconds that the request takes in all, at least: a copy is likely to go on for as long as its source."""
         copied = watched.trail.source_left if watched.trail is not None else 0
-        expected = min(left, max(sequence.generated, self._typical, copied))
-        whole = 1000 * (now - watched.account.began) + expected * self.times.at(1)
-        tokens = drafts[sequence.id] = []
-        survival: list[float] = []
-        if watched.trail is not None:
-            reached = 1.0
-            for token, chance in islice(watched.trail.guesses(), max(0, min(rows, left - 1))):
-                reached *= chance
-                if reached < LEAST_SURVIVAL:
-                    break
-                tokens.append(token)
-                survival.append(reached)
-        return Candidate(sequence.id, watched.account, whole, survival)
+        rest = min(left, max(0.0, self._typical - sequence.generated, copied))
+        return 1000 * (now - watched.account.began) + _HASTE * rest * self.times.at(1)
 
     def _ask_model(
         self, sequences: list[Sequence], candidates: list[Candidate], decision: Decision, drafts: dict[int, list[int]]

@@ -15,11 +15,8 @@ from edgellm.engine.speculative.loss_account import LossAccount
 BEGIN, GO_ON = 1.05, 1.0
 """Speedups expected of a round: to begin with drafts, and to go on with them."""
 
-_PROMISING = 1.5
-"""Speedup from which more than a request's share may be staked on a round."""
-
-_ALTERNATIVES = 4
-"""Sizes of a round that are tried against the loss accounts, best first."""
+RISK = 0.03
+"""The chance that counts as none where a round would cost a request more than its share."""
 
 
 @dataclass(slots=True)
@@ -33,11 +30,14 @@ class Candidate:
     account: LossAccount
     whole: float
     survival: list[float] = field(default_factory=list)
-    """That this token and all before it come true; falls."""
+    """That this token and all before it come true, seen with caution; falls."""
+    sure: int = 0
+    """So many of the first tokens come true, but for a chance of `RISK`."""
 
     @classmethod
     def of(cls, id: int, account: LossAccount, whole: float, chances: Iterable[float]) -> Candidate:
-        return cls(id, account, whole, list(accumulate(chances, lambda before, chance: before * chance)))
+        survival = list(accumulate(chances, lambda before, chance: before * chance))
+        return cls(id, account, whole, survival, sum(reached >= 1 - RISK for reached in survival))
 
 
 @dataclass(frozen=True, slots=True)
@@ -79,7 +79,7 @@ class Controller:
         gains = [0.0, *accumulate(-chance for chance, _, _ in order)]
         sizes = self._sizes(base, len(order))
         speedup = {size: self.speedup(base, size, gains[size]) for size in sizes}
-        best = sorted(sizes, key=lambda size: -speedup[size])[:_ALTERNATIVES]
+        best = sorted(sizes, key=lambda size: -speedup[size])
         reason = "" if order else "nothing to draft"
         for size in best:
             lengths = _lengths(order[:size])
@@ -87,7 +87,7 @@ class Controller:
             if speedup[size] < bar:
                 reason = reason or "not worth it here"
                 break
-            if self._bearable(candidates, size, speedup[size] >= _PROMISING):
+            if self._bearable(candidates, size, lengths):
                 self._on.update(lengths)
                 return Decision(lengths, speedup[size], plain)
             reason = "enough was lost in this request"
@@ -108,11 +108,11 @@ class Controller:
             sizes.append(most)
         return sizes
 
-    def _bearable(self, candidates: Seq[Candidate], size: int, promising: bool) -> bool:
-        """Whether every sequence of the step, with a draft or without, can bear that all drafts are wrong."""
-        base = len(candidates)
-        worst = self._times.at(base + size) - self._times.at(base)
-        return all(each.account.allows(worst, each.whole, promising=promising) for each in candidates)
+    def _bearable(self, candidates: Seq[Candidate], size: int, lengths: Mapping[int, int]) -> bool:
+        """Whether every sequence of the step, with a draft or without, can bear that the drafts are wrong."""
+        plain, took = self._times.at(len(candidates)), self._times.at(len(candidates) + size)
+        surely = {each.id: 1 + min(each.sure, lengths.get(each.id, 0)) for each in candidates}
+        return all(each.account.allows(took - plain, took - plain * surely[each.id], each.whole) for each in candidates)
 
 
 def _lengths(order: Iterable[tuple[float, int, int]]) -> dict[int, int]:

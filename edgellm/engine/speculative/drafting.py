@@ -48,7 +48,7 @@ class ModelDrafting:
 
     def __init__(self, drafter: DraftModel, times: StepTimes, controller: Controller) -> None:
         self.drafter = drafter
-        self.acceptance = Acceptance((_CLASSES,), (_ASSUMED,))
+        self.acceptance = Acceptance((_CLASSES,), first=_ASSUMED)
         self.catch_up_ms: float | None = None
         """Of one token of a prompt."""
         self.reason = _UNTIMED
@@ -138,8 +138,8 @@ class ModelDrafting:
         most = min(LONGEST, left)
         if not own.on:
             most = min(most, 2)
-        worst = catch_up + most * self._times.draft
-        if worst > allowed or not (own.on or own.probes.due()):
+        most = min(most, int(max(0.0, allowed - catch_up) / self._times.draft))
+        if not most or not (own.on or own.probes.due()):
             return None
         own.probing = not own.on
         return Ask(sequence.id, sequence.tokens, most)

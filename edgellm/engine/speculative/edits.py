@@ -28,16 +28,23 @@ class Edits:
     def __init__(self) -> None:
         self._by_first: dict[int, Edit] = {}
 
-    def learn(self, old: Seq[int], new: Seq[int], following: int) -> None:
-        """`old` (up to the token `following`, at which the copy went on) became `new`."""
+    def learn(self, old: Seq[int], new: Seq[int], following: int) -> Edit | None:
+        """`old` (up to the token `following`, at which the copy went on) became `new`. What is new of that."""
         was, now = list(old), list(new)
         if not was or not now:
             was, now = [*was, following], [*now, following]
         if len(was) > _LONGEST or len(now) > _LONGEST:
-            return
+            return None
         known = self._by_first.get(was[0])
-        if known is None or (known.old, known.new) != (was, now):
-            self._by_first[was[0]] = Edit(was, now)
+        if known is not None and (known.old, known.new) == (was, now):
+            return None
+        edit = self._by_first[was[0]] = Edit(was, now)
+        return edit
+
+    def forget(self, edit: Edit) -> None:
+        """It was none."""
+        if self._by_first.get(edit.old[0]) is edit:
+            del self._by_first[edit.old[0]]
 
     def at(self, tokens: Seq[int], place: int) -> Edit | None:
         """The change to expect where `place` in `tokens` is copied next."""

@@ -5,8 +5,14 @@ from __future__ import annotations
 SHARE = 0.01
 """Of a request's time that speculation may lose in all."""
 
-STAKE = 0.02
-"""Of a request's time that one more round may lose at worst, beyond what was lost so far and may be lost."""
+STAKE = 0.005
+"""Of a request's time that one more round may lose beyond the share, if what is nearly sure turns out wrong.
+
+Without it, no round at all is within bounds in a short request on a machine where two rows cost two steps.
+"""
+
+_PLANNED = 0.75
+"""Of the share, as far as rounds go knowingly: decodes take a little more or less time than expected."""
 
 
 class LossAccount:
@@ -25,12 +31,17 @@ class LossAccount:
         self.saved = 0.0
         self.worst = 0.0
 
-    def allows(self, worst: float, whole: float, *, promising: bool) -> bool:
-        """Whether a round is within bounds that loses `worst` milliseconds if nothing of it comes true, in a request
-        that takes `whole` milliseconds from beginning to end. Only what is `promising` may be staked beyond the share.
+    def allows(self, worst: float, likely: float, whole: float) -> bool:
+        """Whether a round is within bounds, in a request that takes `whole` milliseconds from beginning to end.
+
+        It loses `worst` milliseconds if nothing of it comes true, and at most `likely` if what is nearly sure does.
         """
-        limit = SHARE + STAKE if promising else SHARE
-        return self.balance <= SHARE * whole and self.balance + worst <= limit * whole
+        share = SHARE * whole
+        return (
+            self.balance <= share
+            and self.balance + likely <= _PLANNED * share
+            and self.balance + worst <= (SHARE + STAKE) * whole
+        )
 
     def book(self, loss: float, ceiling: float) -> None:
         """A round took `loss` milliseconds more (less, if negative) than plain steps for the same tokens."""

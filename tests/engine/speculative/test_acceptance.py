@@ -10,10 +10,10 @@ from hypothesis import given, strategies as st
 from edgellm.engine.speculative.acceptance import Acceptance, Record
 
 
-def test_without_counts_a_group_starts_from_its_prior() -> None:
-    acceptance = Acceptance((3, 2), (0.2, 0.7))
+def test_without_counts_a_kind_starts_from_its_prior() -> None:
+    acceptance = Acceptance((3, 2), priors=(0.2, 0.3, 0.4, 0.7, 0.8))
     own = acceptance.own()
-    assert [acceptance.estimate(kind, own)[0] for kind in range(5)] == pytest.approx([0.2, 0.2, 0.2, 0.7, 0.7])
+    assert [acceptance.estimate(kind, own)[0] for kind in range(5)] == pytest.approx([0.2, 0.3, 0.4, 0.7, 0.8])
     assert all(acceptance.chance(kind, own) < acceptance.estimate(kind, own)[0] for kind in range(5))
     assert acceptance.mean() is None
 
@@ -48,7 +48,7 @@ def test_a_request_that_differs_is_believed_before_all_others() -> None:
 
 
 def test_counts_make_a_chance_surer() -> None:
-    acceptance, own = Acceptance((1,), (0.9,)), Record.empty(1)
+    acceptance, own = Acceptance((1,), first=0.9), Record.empty(1)
     doubtful = acceptance.chance(0, own)
     for _ in range(9):
         for hit in (True,) * 9 + (False,):

@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 
 from edgellm.engine.speculative.controller import Candidate, Controller
 from edgellm.engine.speculative.costs import StepTimes
-from edgellm.engine.speculative.loss_account import LossAccount
+from edgellm.engine.speculative.loss_account import SHARE, STAKE, LossAccount
 from tests.doubles.timed_engine import CURVES, jagged
 
 POINTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -56,13 +56,21 @@ def test_beginning_takes_more_than_going_on() -> None:
 
 
 def test_a_short_request_stakes_less() -> None:
-    assert drafted("jagged", candidate(0.95, whole=1_000)) == {}
-    assert drafted("jagged", candidate(0.95, whole=20_000)) == {1: 15}
+    assert drafted("jagged", candidate(0.95, whole=4_000)) == {}
+    assert drafted("jagged", candidate(0.95, whole=12_000)) == {1: 3}
+    assert drafted("jagged", candidate(0.95, whole=40_000)) == {1: 15}
 
 
-def test_what_gains_little_may_not_stake_more_than_the_share() -> None:
-    assert drafted("jagged", candidate(0.92, whole=20_000)) == {1: 3}
-    assert drafted("jagged", candidate(0.92, whole=40_000)) == {1: 15}
+def test_what_is_sure_may_be_staked_sooner() -> None:
+    whole = 20_000.0
+    assert drafted("jagged", candidate(0.95, whole=whole)) == {1: 3}
+    assert drafted("jagged", candidate(0.995, whole=whole)) == {1: 15}
+
+
+def test_gains_are_staked_again() -> None:
+    account = LossAccount(0.0)
+    account.book(-900, 1000)
+    assert drafted("jagged", Candidate.of(1, account, 5_000, [0.995] * 63)) == {1: 63}
 
 
 def test_rows_go_to_the_likeliest_over_all_sequences() -> None:
@@ -106,7 +114,7 @@ def test_every_decision_keeps_to_rows_accounts_and_gain(
     for each in several:
         length = decision.lengths.get(each.id, 0)
         assert length <= len(each.survival)
-        assert each.account.balance + extra <= 0.03 * each.whole + 0.5
+        assert each.account.balance + extra <= (SHARE + STAKE) * each.whole + 0.5
 
 
 def test_the_curve_is_the_measured_one() -> None:

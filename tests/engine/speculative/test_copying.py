@@ -8,7 +8,7 @@ from itertools import islice
 from hypothesis import given, settings, strategies as st
 
 from edgellm.engine.speculative.acceptance import Acceptance
-from edgellm.engine.speculative.copying import GROUPS, CopyTrail
+from edgellm.engine.speculative.copying import GROUPS, PRIORS, CopyTrail
 
 
 def followed(prompt: list[int], answer: list[int], ahead: int = 16) -> tuple[float, CopyTrail]:
@@ -16,8 +16,8 @@ def followed(prompt: list[int], answer: list[int], ahead: int = 16) -> tuple[flo
     tokens, right = list(prompt), 0
     trail = CopyTrail(tokens, Acceptance(GROUPS))
     for place, token in enumerate(answer):
-        for (guess, chance), real in zip(islice(trail.guesses(), ahead), answer[place:], strict=False):
-            assert 0 < chance < 1
+        for (guess, mean, chance), real in zip(islice(trail.guesses(), ahead), answer[place:], strict=False):
+            assert 0 < chance < mean < 1
             if guess != real:
                 break
             right += 1
@@ -64,6 +64,46 @@ def test_a_copy_resumes_behind_what_was_left_out_or_put_in() -> None:
     assert right > 12
 
 
+def test_what_is_put_into_every_record_is_learned_from_the_first() -> None:
+    """As a key added to the objects of a list: what is put in looks like the lines around it."""
+    text, answer = [], []
+    for place in range(8):
+        fields = [[1, 2, 10 + field, 3, 4, *source(2, 50 * place + field), 5] for field in range(4)]
+        record = [token for each in fields for token in each][:-1]
+        text += [6, *record, 7, 8]
+        answer += [6, *record, 5, 1, 2, 20, 3, 4, 21, 7, 8]
+    right, trail = followed([*text, 9], answer)
+    assert right > 11
+    # The first time anything may come; later ones have learned it.
+    assert sum(trail.own.tries) - sum(trail.own.hits) <= 6
+
+
+def test_a_replaced_token_does_not_stop_a_copy() -> None:
+    text = source(200)
+    answer = [*text[:100], 7, *text[101:]]
+    tokens = [1, *text, 2, 3]
+    trail = CopyTrail(tokens, Acceptance(GROUPS, priors=PRIORS))
+    for place, token in enumerate(answer[:110]):
+        tokens.append(token)
+        trail.advance()
+        if place > 3:
+            assert [guess for guess, _, _ in islice(trail.guesses(), 3)] == text[place + 1 : place + 4]
+    assert sum(trail.own.tries) - sum(trail.own.hits) == 1
+
+
+def test_guesses_that_came_true_in_a_row_are_counted() -> None:
+    text = source(60)
+    tokens = [1, *text, 2]
+    trail = CopyTrail(tokens, Acceptance(GROUPS))
+    runs = []
+    for token in [*text[:20], 7, *text[21:40]]:
+        tokens.append(token)
+        trail.advance()
+        runs.append(trail.run)
+    assert runs[:3] == [0, 0, 0] and runs[19] == 17
+    assert runs[20] == 0 and runs[-1] == 19
+
+
 def test_a_change_that_stays_single_is_unlearned() -> None:
     text = source(400)
     for place in range(30, 400, 40):
@@ -88,7 +128,7 @@ def test_whatever_comes_guesses_are_tokens_of_the_text_and_each_is_judged_once(
         tokens.append(token)
         trail.advance()
         assert sum(trail.own.tries) == judged + (expected is not None)
-        assert all(guess in (0, 1, 2) for guess, _ in islice(trail.guesses(), 40)), place
+        assert all(guess in (0, 1, 2) for guess, _, _ in islice(trail.guesses(), 40)), place
 
 
 @given(st.lists(st.integers(0, 2), min_size=1, max_size=60), st.lists(st.integers(0, 2), min_size=1, max_size=40))
