@@ -12,7 +12,7 @@ import pytest
 import edgellm
 from edgellm.errors import ContextOverflow, ModelNotFound, QueueFull, Unavailable, Unsupported
 from edgellm.events import Event, Finished, Reasoning, Started, Text, Timings, ToolArguments, ToolEnd, ToolStart, Usage
-from edgellm.messages import Message, TextPart, Tool, ToolCall, ToolResult, assistant, system, user
+from edgellm.messages import Message, ReasoningPart, TextPart, Tool, ToolCall, ToolResult, assistant, system, user
 from edgellm.request import Conversation, Infill, JsonFormat, Prompt, SamplingParams, SchemaFormat
 from tests.doubles.echo_model import EchoModel
 from tests.doubles.live_server import LiveServer, live_server, wait_until
@@ -142,10 +142,10 @@ def test_what_arrives(client: ollama.Client, model: EchoModel) -> None:
         frequency_penalty=0.25,
     )
     assert (first.max_tokens, first.stop, first.logprobs) == (3, ("END",), 0)
-    assert first.template_args == {"enable_thinking": True, "reasoning_effort": "high"}
+    assert (first.thinking, first.reasoning_effort) == (True, "high")
     assert (first.format, second.format) == (JsonFormat(), SchemaFormat({"type": "array"}))
     assert second.tools == (Tool("weather", "Tells it.", {"type": "object"}),)
-    assert second.template_args == {"enable_thinking": False}
+    assert (second.thinking, second.reasoning_effort) == (False, None)
     assert (second.sampling, second.max_tokens) == (SamplingParams(), None)
 
 
@@ -154,6 +154,15 @@ def test_log_probabilities(client: ollama.Client) -> None:
     assert reply.logprobs is not None
     assert [(entry.token, entry.logprob) for entry in reply.logprobs] == [("a", -0.5), (" b", -0.5)]
     assert [other.token for other in reply.logprobs[0].top_logprobs or ()] == ["a0", "a1"]
+
+
+def test_thoughts_of_earlier_turns_are_told_again(server: LiveServer, model: EchoModel) -> None:
+    said = {"role": "assistant", "content": None, "thinking": "hm", "tool_calls": [{"function": {"name": "time"}}]}
+    messages = [{"role": "user", "content": "?"}, said, {"role": "tool", "content": "noon"}]
+    assert server.post("/api/chat", {"model": "echo", "messages": messages, "stream": False}).status == 200
+    asked = model.requests[0].input
+    assert isinstance(asked, Conversation)
+    assert asked.messages[1] == Message("assistant", (ReasoningPart("hm"), ToolCall("call_1", "time", "{}")))
 
 
 def test_results_find_their_calls(client: ollama.Client, model: EchoModel) -> None:
@@ -303,7 +312,7 @@ def test_wrong_bodies(server: LiveServer, model: EchoModel, path: str, body: Any
 
 
 def test_what_is_not_there_is_absent(server: LiveServer) -> None:
-    for path in ("/api/pull", "/api/embed", "/api/nothing"):
+    for path in ("/api/blobs", "/api/nothing"):
         reply = server.post(path, {"model": "echo"})
         assert (reply.status, list(reply.json())) == (404, ["error"])
 
