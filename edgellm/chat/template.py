@@ -9,10 +9,13 @@ from functools import cached_property
 from typing import Any
 
 import msgspec
+from msgspec.structs import replace
 
 from edgellm.chat.jinja import JinjaTemplate
 from edgellm.chat.shape import CallShape, shaped_messages, shaped_tools
-from edgellm.errors import RequestError, TemplateError, Unsupported
+from edgellm.chat.told_tools import told_calls, told_tools
+from edgellm.chat.tools.family import Family, family_of
+from edgellm.errors import RequestError, TemplateError
 from edgellm.messages import Message, Tool, ToolCall, ToolResult, user
 
 # For models that came without a template: the format most models know. It has no words for tools.
@@ -28,12 +31,18 @@ CHATML = """\
 _RESERVED = frozenset({"messages", "tools", "add_generation_prompt"})
 
 # In order of preference; what a template makes of each is found out by rendering `_PROBE`.
-_SHAPES = (CallShape("", False), CallShape(None, False), CallShape("", True), CallShape(None, True))
-_PROBE_CALL = ToolCall("probe0001", "probe_tool", '{"probe_key": "probe_value"}')
+_SHAPES = tuple(
+    CallShape(content, text, short, single)
+    for single in (False, True)
+    for short in (False, True)
+    for text in (False, True)
+    for content in ("", None)
+)
+_PROBE_CALLS = tuple(ToolCall(f"call_probe_000{i}", "probe_tool", '{"probe_key": "probe_value"}') for i in range(2))
 _PROBE = (
     user("hello"),
-    Message("assistant", (_PROBE_CALL,)),
-    Message("tool", (ToolResult(_PROBE_CALL.id, "probe_result"),)),
+    Message("assistant", _PROBE_CALLS),
+    *(Message("tool", (ToolResult(call.id, "probe_result"),)) for call in _PROBE_CALLS),
 )
 _PROBE_TOOLS = (Tool("probe_tool", "a tool", {"type": "object", "properties": {}}),)
 
@@ -47,7 +56,22 @@ class ChatTemplate:
 
     def __init__(self, source: str | None, bos: str, eos: str, *, now: Callable[[], datetime] = datetime.now) -> None:
         self._template = JinjaTemplate(CHATML if source is None else source, now)
+        self._source = source or CHATML
         self._tokens = {"bos_token": bos, "eos_token": eos}
+
+    @property
+    def parallel(self) -> bool:
+        """Whether the template can show several calls in one message, so that the model was taught to make them."""
+        return self._tells_calls or not self._call_shape.single
+
+    @cached_property
+    def family(self) -> Family:
+        """How the model writes thoughts and calls: where the template has no words for them, as ours show it to."""
+        found = family_of(self._source)
+        if found.generic or not (self._tells_tools and self._tells_calls):
+            return found
+        plain = family_of("")
+        return replace(plain, flow=replace(plain.flow, thinking=found.thinking))
 
     def render(
         self,
@@ -60,10 +84,14 @@ class ChatTemplate:
     ) -> str:
         """The text to prefill; with `continue_last` it ends right after the last (assistant) message's content.
 
-        Raises TemplateError where the template refuses the messages, Unsupported for images, and for tool calls where
-        the template has no words for them, RequestError for arguments that cannot be.
+        Where the template has no words for tools they are told in ours. Raises TemplateError where the template refuses
+        the messages, Unsupported for images, RequestError for arguments that cannot be.
         """
         mark = _continuation_mark(messages) if continue_last else ""
+        if self._tells_calls and _has_calls(messages):
+            messages = told_calls(messages, self.family.syntax)
+        if tools and self._tells_tools:
+            messages, tools = told_tools(messages, tools, self.family.syntax), ()
         arguments = _checked(template_args or {})
         shaped = shaped_messages(messages, self._call_shape if _has_calls(messages) else _SHAPES[0])
         if not continue_last:
@@ -83,17 +111,42 @@ class ChatTemplate:
         return self._template.render(context)
 
     @cached_property
+    def _tells_tools(self) -> bool:
+        """Whether the template passes over tools, so that they must be told in our words."""
+        try:
+            return "probe_tool" not in self._render(shaped_messages(_PROBE[:1], _SHAPES[0]), _PROBE_TOOLS, True, {})
+        except TemplateError:
+            return False
+
+    @cached_property
+    def _tells_calls(self) -> bool:
+        """The same of calls; refused in every shape, they are told too if that is taken."""
+        shown = [text for shape in _SHAPES if (text := self._probe(shape)) is not None]
+        if any("probe_value" in text for text in shown):
+            return False
+        told = shaped_messages(told_calls(_PROBE, family_of("").syntax), _SHAPES[0])
+        return bool(shown) or self._taken(told)
+
+    @cached_property
     def _call_shape(self) -> CallShape:
-        """The first shape in which the template shows a call well, else at all."""
-        renderings = {shape: text for shape in _SHAPES if (text := self._probe(shape)) is not None}
-        shown = [shape for shape, text in renderings.items() if "probe_value" in text]
-        if renderings and not shown:
-            raise Unsupported(
-                "The model's chat template has no words for tool calls; use a model that was taught tools."
-            )
-        # An object printed as it is comes out as Python would print it, in single quotes: not what models learn.
-        well = [shape for shape in shown if "'probe_key'" not in renderings[shape]]
-        return (well or shown or _SHAPES)[0]
+        """The first shape in which the template shows calls well, else at all."""
+        shown: CallShape | None = None
+        for shape in _SHAPES:
+            text = self._probe(shape)
+            if text is None or text.count("probe_value") < len(_PROBE_CALLS):
+                continue
+            # An object printed as it is comes out as Python would print it, in single quotes: not what models learn.
+            if "'probe_key'" not in text:
+                return shape
+            shown = shown or shape
+        return shown or _SHAPES[0]
+
+    def _taken(self, shaped: list[dict[str, Any]]) -> bool:
+        try:
+            self._render(shaped, (), True, {})
+        except TemplateError:
+            return False
+        return True
 
     def _probe(self, shape: CallShape) -> str | None:
         try:
@@ -103,7 +156,7 @@ class ChatTemplate:
 
 
 def _has_calls(messages: Sequence[Message]) -> bool:
-    return any(isinstance(part, ToolCall) for message in messages for part in message.parts)
+    return any(isinstance(part, ToolCall | ToolResult) for message in messages for part in message.parts)
 
 
 def _checked(template_args: Mapping[str, Any]) -> dict[str, Any]:

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 from msgspec.structs import replace
 
 from edgellm.chat.answer import AnswerStream
@@ -23,8 +21,7 @@ class Choice:
         self,
         job: Job,
         index: int,
-        stops: tuple[str, ...],
-        piece: Callable[[int], bytes],
+        answer: AnswerStream,
         load_ms: float,
         warnings: tuple[str, ...] = (),
     ) -> None:
@@ -33,7 +30,7 @@ class Choice:
         self.done = False
         self.outcome = "cancelled"
         self.timings = Timings()
-        self._answer = AnswerStream(piece, stops, index)
+        self._answer = answer
         self._load_ms = load_ms
         self._warnings = warnings
         self._generated = 0
@@ -59,14 +56,20 @@ class Choice:
             if token in self.job.stop_tokens:
                 continue
             events += self._answer.push(token, update.scores[index] if update.scores else None)
-            if self._answer.stopped is not None:
+            if self._answer.over:
                 break
-        if update.finished is not None and self._answer.stopped is None:
+        if update.finished is not None and not self._answer.over:
             events += self._answer.finish()
-        if update.finished is not None or self._answer.stopped is not None:
+        if update.finished is not None or self._answer.over:
             assert update.timings is not None
-            reason = "stop" if self._answer.stopped is not None else update.finished or "stop"
-            events.append(self._finished(reason, update.timings))
+            events.append(self._finished(self._reason(update.finished), update.timings))
+
+    def _reason(self, finished: FinishReason | None) -> FinishReason:
+        if self._answer.stopped is not None:
+            return "stop"
+        if self._answer.called and (self._answer.over or finished != "length"):
+            return "tool_calls"
+        return finished or "stop"
 
     def _finished(self, reason: FinishReason, timings: Timings) -> Finished:
         self.done, self.outcome = True, reason

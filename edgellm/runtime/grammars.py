@@ -4,15 +4,19 @@ from __future__ import annotations
 
 import asyncio
 from collections import OrderedDict
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from typing import NamedTuple
+from typing import Any, NamedTuple, TypeVar
 
 import msgspec
 
 from edgellm.backends.base import Vocabulary
-from edgellm.chat.grammar import grammar_source
+from edgellm.chat.grammar import GrammarSource, grammar_source, lark_expression
+from edgellm.chat.tool_grammar import CallSyntax, control_of, tool_grammar
+from edgellm.chat.tool_schema import CheckedTools
 from edgellm.engine.grammar import Grammar, GrammarTokens
 from edgellm.errors import RequestError
+from edgellm.messages import Tool
 from edgellm.request import Format
 
 KEPT = 64
@@ -20,6 +24,7 @@ LONGEST_S = 10.0
 """Seconds a request waits for its grammar; the work behind it has limits of its own."""
 
 _AT_ONCE = 2
+_T = TypeVar("_T")
 
 
 class Compiled(NamedTuple):
@@ -37,40 +42,71 @@ class Grammars:
         self._kept: OrderedDict[bytes, asyncio.Future[Compiled]] = OrderedDict()
         self._tokens: asyncio.Future[GrammarTokens] | None = None
         self._threads = ThreadPoolExecutor(_AT_ONCE, "edgellm-grammar")
+        self._checker = ThreadPoolExecutor(1, "edgellm-grammar")
+        self._tools = CheckedTools()
 
     async def compiled(self, format: Format) -> Compiled:
         """Raises RequestError for a format that cannot be enforced, or that takes too long to prepare."""
-        try:
-            key = msgspec.msgpack.encode(format)
-        except (UnicodeEncodeError, OverflowError, TypeError, RecursionError) as error:
-            raise RequestError(f"The output format is not sound JSON ({error}).") from error
+        return await self._made(_key(format), lambda: grammar_source(format))
+
+    async def calls(
+        self, tools: Sequence[Tool], choice: str, syntax: CallSyntax, *, parallel: bool, otherwise: Format | None
+    ) -> Compiled:
+        """Calls of `tools` as `tool_grammar` has them, or else an answer in the format `otherwise`, if there is one."""
+        key = _key(("calls", tuple(tools), choice, syntax, parallel, otherwise))
+
+        def source() -> GrammarSource:
+            other = lark_expression(otherwise) if otherwise is not None else GrammarSource("")
+            control = control_of(self._vocabulary)
+            written = tool_grammar(tools, choice, syntax, parallel=parallel, otherwise=other.text, control=control)
+            return GrammarSource(grammar_source(written).text, other.warnings)
+
+        return await self._made(key, source)
+
+    async def checked(self, tools: Sequence[Tool]) -> tuple[str, ...]:
+        """What of the tools' schemas is not enforced. Raises RequestError for one that cannot be."""
+        _key(tuple(tools))
+        return await self._in_time(asyncio.get_running_loop().run_in_executor(self._checker, self._tools.check, tools))
+
+    def close(self) -> None:
+        for threads in (self._threads, self._checker):
+            threads.shutdown(wait=False, cancel_futures=True)
+
+    async def _made(self, key: bytes, source: Callable[[], GrammarSource]) -> Compiled:
         work = self._kept.get(key)
         if work is None or (work.done() and (work.cancelled() or work.exception() is not None)):
-            work = self._kept[key] = asyncio.ensure_future(self._compile(format))
+            work = self._kept[key] = asyncio.ensure_future(self._compile(source))
             work.add_done_callback(lambda done: done.cancelled() or done.exception())  # all who asked may have left
         self._kept.move_to_end(key)
         while len(self._kept) > self._most:
             self._kept.popitem(last=False)
+        return await self._in_time(work)
+
+    async def _in_time(self, work: asyncio.Future[_T]) -> _T:
         try:
             async with asyncio.timeout(self._longest_s):
                 return await asyncio.shield(work)
         except TimeoutError:
             raise RequestError(
-                f"The output format took more than {self._longest_s:g} s to prepare; make it simpler."
+                f"The output format or the tools took more than {self._longest_s:g} s to prepare; make them simpler."
             ) from None
 
-    def close(self) -> None:
-        self._threads.shutdown(wait=False, cancel_futures=True)
-
-    async def _compile(self, format: Format) -> Compiled:
+    async def _compile(self, source: Callable[[], GrammarSource]) -> Compiled:
         loop = asyncio.get_running_loop()
-        source = await loop.run_in_executor(self._threads, grammar_source, format)
+        made = await loop.run_in_executor(self._threads, source)
         tokens = await self._vocabulary_read()
-        grammar = await loop.run_in_executor(self._threads, Grammar, source.text, tokens)
-        return Compiled(grammar, source.warnings)
+        grammar = await loop.run_in_executor(self._threads, Grammar, made.text, tokens)
+        return Compiled(grammar, made.warnings)
 
     async def _vocabulary_read(self) -> GrammarTokens:
         if self._tokens is None:
             loop = asyncio.get_running_loop()
             self._tokens = asyncio.ensure_future(loop.run_in_executor(self._threads, GrammarTokens, self._vocabulary))
         return await asyncio.shield(self._tokens)
+
+
+def _key(value: Any) -> bytes:
+    try:
+        return msgspec.msgpack.encode(value)
+    except (UnicodeEncodeError, OverflowError, TypeError, RecursionError) as error:
+        raise RequestError(f"The output format or a tool is not sound JSON ({error}).") from error

@@ -15,7 +15,6 @@ from msgspec.structs import replace
 
 from edgellm.backends.base import Backend
 from edgellm.chat.budget import answer_budget
-from edgellm.chat.prompt import render_input
 from edgellm.chat.template import ChatTemplate
 from edgellm.config import ModelSettings
 from edgellm.engine.engine import Engine
@@ -23,20 +22,18 @@ from edgellm.engine.scheduler import Budget
 from edgellm.engine.sequence import Job, Update
 from edgellm.engine.speculative.draft_model import DraftModel
 from edgellm.engine.thread import EngineThread
-from edgellm.errors import BackendError, EdgeLLMError, RequestError, Unavailable, Unsupported
+from edgellm.errors import BackendError, EdgeLLMError, RequestError, Unavailable
 from edgellm.events import Event
 from edgellm.messages import Tool
 from edgellm.model import ModelInfo, ModelStatus
-from edgellm.request import ChatRequest, Conversation, Infill, Input, Prompt, TokenIds
+from edgellm.request import ChatRequest, Input
 from edgellm.runtime import speculation
 from edgellm.runtime.choice import Choice
 from edgellm.runtime.drafter import DraftSource, load_drafter
-from edgellm.runtime.grammars import Compiled, Grammars
+from edgellm.runtime.grammars import Grammars
+from edgellm.runtime.preparation import Preparation, Prepared
 from edgellm.runtime.speculation import Forgetful, Remembered
 from edgellm.telemetry.metrics import ModelMetrics, Registry
-
-_LONG_TEXT = 20_000
-"""Characters above which a prompt is rendered and tokenized beside the event loop instead of on it."""
 
 _MOST_CHOICES = 128
 _MOST_LOGPROBS = 100
@@ -72,6 +69,7 @@ class LocalModel:
         self._loop: asyncio.AbstractEventLoop | None = None
         self._ids = itertools.count()
         self._streams: dict[int, asyncio.Queue[Update]] = {}
+        self._preparation: Preparation | None = None
         self._broken: EdgeLLMError | None = None
         self._registry = Registry()
         self._metrics = ModelMetrics(self._registry)
@@ -95,8 +93,8 @@ class LocalModel:
             "" if token is None else vocabulary.piece(token, special=True).decode("utf-8", "replace")
             for token in (vocabulary.bos, vocabulary.eos)
         )
-        self._template = ChatTemplate(vocabulary.template, bos, eos)
         self._grammars = Grammars(vocabulary)
+        self._preparation = Preparation(vocabulary, ChatTemplate(vocabulary.template, bos, eos), self._grammars)
         self._info = replace(
             engine.backend.info, name=self._info.name, sampling=self._info.sampling, notes=self._info.notes
         )
@@ -136,9 +134,9 @@ class LocalModel:
         loaded = self._engine is not None
         await self.start()
         load_ms = 0.0 if loaded else 1000 * (time.perf_counter() - begin)
-        prompt = await self.tokenize(request.input, request.template_args)
-        compiled = None if request.format is None else await self._grammars.compiled(request.format)
-        choices = self._choices(request, prompt, begin, load_ms, compiled)
+        assert self._preparation is not None
+        prepared = await self._preparation.prepared(request)
+        choices = self._choices(request, prepared, begin, load_ms)
         updates: asyncio.Queue[Update] = asyncio.Queue()
         engine = self._running_engine()
         silent = True
@@ -163,10 +161,8 @@ class LocalModel:
                 engine.cancel(id)
                 self._metrics.ended(choice.outcome, choice.timings)
 
-    def _choices(
-        self, request: ChatRequest, prompt: list[int], begin: float, load_ms: float, compiled: Compiled | None
-    ) -> dict[int, Choice]:
-        engine, sampling = self._engine, request.sampling
+    def _choices(self, request: ChatRequest, prepared: Prepared, begin: float, load_ms: float) -> dict[int, Choice]:
+        engine, sampling, prompt = self._engine, request.sampling, prepared.prompt
         assert engine is not None
         vocabulary = engine.backend.vocabulary
         max_tokens = answer_budget(len(prompt), self._info.context_length, request.max_tokens)
@@ -184,27 +180,21 @@ class LocalModel:
                 priority=request.priority,
                 speculation=self._settings.speculation if request.speculation == "auto" else request.speculation,
                 deadline=None if request.deadline_s is None else begin + request.deadline_s,
-                grammar=None if compiled is None else compiled.grammar,
+                grammar=prepared.constraint,
             )
             for index in range(request.n)
         ]
-        warnings = () if compiled is None else compiled.warnings
-        return {job.id: Choice(job, i, request.stop, vocabulary.piece, load_ms, warnings) for i, job in enumerate(jobs)}
+        return {
+            job.id: Choice(job, i, prepared.answer(request.stop, i), load_ms, prepared.warnings)
+            for i, job in enumerate(jobs)
+        }
 
     async def tokenize(
         self, input: Input, template_args: dict[str, Any] | None = None, tools: tuple[Tool, ...] = ()
     ) -> list[int]:
         await self.start()
-        assert self._engine is not None
-        vocabulary = self._engine.backend.vocabulary
-
-        def render() -> list[int]:
-            return render_input(input, self._template, vocabulary, tools=tools, template_args=template_args or {})
-
-        ids = await asyncio.to_thread(render) if _length(input) > _LONG_TEXT else render()
-        if not ids:
-            raise RequestError("the prompt is empty; give the model something to go on")
-        return ids
+        assert self._preparation is not None
+        return await self._preparation.tokenize(input, template_args or {}, tools)
 
     # -- the engine's thread calls these ------------------------------------------------------------------------
 
@@ -275,17 +265,5 @@ def _check(request: ChatRequest) -> None:
         raise RequestError(f"n must be between 1 and {_MOST_CHOICES}")
     if request.logprobs is not None and not 0 <= request.logprobs <= _MOST_LOGPROBS:
         raise RequestError(f"at most {_MOST_LOGPROBS} log-probabilities a token can be asked for")
-    if request.tools and request.tool_choice != "none":
-        raise Unsupported("this version cannot call tools yet; leave `tools` out")
-
-
-def _length(input: Input) -> int:
-    match input:
-        case Conversation(messages=messages):
-            return sum(len(message.text) for message in messages)
-        case Prompt(text=text):
-            return len(text)
-        case Infill(prefix=prefix, suffix=suffix):
-            return len(prefix) + len(suffix)
-        case TokenIds(ids=ids):
-            return len(ids)
+    if request.reasoning_budget is not None and request.reasoning_budget < 0:
+        raise RequestError("reasoning_budget must be 0 (no thoughts) or more")

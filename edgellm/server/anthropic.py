@@ -6,7 +6,6 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
-from edgellm.errors import Unsupported
 from edgellm.server.anthropic_messages import CountBody, MessagesBody
 from edgellm.server.anthropic_reply import ANTHROPIC, MessageChunks, MessageWhole
 from edgellm.server.models import Models
@@ -31,7 +30,5 @@ async def messages(body: MessagesBody, request: Request) -> Response:
 async def count_tokens(body: CountBody, request: Request) -> Response:
     models: Models = request.app.state.models
     model = await models.get(body.model)
-    if body.tools:
-        raise Unsupported("Tokens cannot be counted with tools yet. Leave `tools` out.")
-    tokens = await model.tokenize(body.conversation(), body.template_args())
+    tokens = await model.tokenize(body.conversation(), body.template_args(), body.offered())
     return Response(msgspec.json.encode({"input_tokens": len(tokens)}), media_type="application/json")

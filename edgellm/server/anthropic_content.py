@@ -9,10 +9,8 @@ from typing import Any, Literal
 import msgspec
 
 from edgellm.errors import RequestError, Unsupported
-from edgellm.messages import ImagePart, Message, Part, TextPart, ToolCall, ToolResult
+from edgellm.messages import ImagePart, Message, Part, ReasoningPart, TextPart, ToolCall, ToolResult
 from edgellm.server.body import Body
-
-_THINKING = ("thinking", "redacted_thinking")
 
 
 class ImageSource(Body):
@@ -34,18 +32,25 @@ class Block(Body):
 
     type: str
     text: str | None = None
+    thinking: str | None = None
+    data: str | None = None
     source: ImageSource | None = None
     id: str | None = None
     name: str | None = None
     input: dict[str, Any] | None = None
     tool_use_id: str | None = None
     content: str | list[Block] | None = None
+    is_error: bool | None = None
 
     def part(self) -> Part:
         """Raises RequestError where a field is missing and Unsupported for other types."""
         match self.type:
             case "text":
                 return TextPart(self._needed("text", self.text))
+            case "thinking":
+                return ReasoningPart(self._needed("thinking", self.thinking))
+            case "redacted_thinking":
+                return ReasoningPart("")
             case "image":
                 if self.source is None:
                     raise RequestError("A block of type 'image' needs a 'source' field.")
@@ -54,7 +59,10 @@ class Block(Body):
                 arguments = msgspec.json.encode(self.input or {}).decode()
                 return ToolCall(self._needed("id", self.id), self._needed("name", self.name), arguments)
             case "tool_result":
-                return ToolResult(self._needed("tool_use_id", self.tool_use_id), joined(self.content))
+                said = joined(self.content)
+                return ToolResult(
+                    self._needed("tool_use_id", self.tool_use_id), f"Error: {said}" if self.is_error else said
+                )
             case _:
                 raise Unsupported(f"Content blocks of type {self.type[:50]!r} are not supported.")
 
@@ -69,10 +77,10 @@ class AnthropicMessage(Body):
     content: str | list[Block]
 
     def messages(self) -> list[Message]:
-        """One message, or two where tool results come with words. What a model thought is not told to it again."""
+        """One message, or two where tool results come with words."""
         if isinstance(self.content, str):
             return [Message(self.role, (TextPart(self.content),))]
-        parts = [block.part() for block in self.content if block.type not in _THINKING]
+        parts = [block.part() for block in self.content]
         calls = any(isinstance(part, ToolCall) for part in parts)
         results = tuple(part for part in parts if isinstance(part, ToolResult))
         if (calls and self.role != "assistant") or (results and self.role != "user"):

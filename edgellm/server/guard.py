@@ -20,6 +20,10 @@ SLOWEST = 32 * 1024
 """Bytes a second: a body has `BODY_S` seconds, and more as it grows."""
 _CLOSE = {"connection": "close"}
 _BODIED = ("POST", "DELETE", "PUT", "PATCH")
+_JSON = "application/json"
+_FORM = "application/x-www-form-urlencoded"
+_OF_BROWSERS = (b"origin", b"referer", b"sec-fetch-site", b"sec-fetch-mode", b"cookie")
+_JSON_HEADER = (b"content-type", _JSON.encode())
 _HOST = re.compile(r"(\[[0-9a-f:.]+\]|[^:\[\]]+)(:\d{1,5})?")
 
 
@@ -27,7 +31,8 @@ class Guard:
     """ASGI middleware. `hosts` are the names a Host header may have, ports aside; None allows every name.
 
     A page of another site that reaches this server through DNS rebinding names that site as Host; one that posts here
-    directly names it as Origin. Both get 403, and there are no CORS headers to invite them.
+    directly names it as Origin. Both get 403, and there are no CORS headers to invite them. Bodies must say that they
+    are JSON, which no page can do unasked; under /api/ curl's need not, for so do Ollama's users call it.
     """
 
     def __init__(
@@ -51,6 +56,9 @@ class Guard:
         headers = {name: value.decode("latin-1") for name, value in scope["headers"]}
         if sum(name == b"host" for name, _ in scope["headers"]) > 1:
             headers[b"host"] = ""
+        if _is_curls(scope, headers):
+            headers[b"content-type"] = _JSON
+            scope = {**scope, "headers": [*(h for h in scope["headers"] if h[0] != b"content-type"), _JSON_HEADER]}
         problem = self._problem(scope["method"], headers)
         if problem is not None:
             await refusal(*problem, headers=_CLOSE)(scope, receive, send)
@@ -69,10 +77,7 @@ class Guard:
             return "foreign_host", "The Host header names another machine. Use localhost or 127.0.0.1 in the address."
         if origin is not None and origin.lower() not in (f"http://{host}", f"https://{host}"):
             return "foreign_origin", "Pages of another origin may not use this server."
-        if (
-            method == "POST"
-            and headers.get(b"content-type", "").partition(";")[0].strip().lower() != "application/json"
-        ):
+        if method == "POST" and _media_type(headers) != _JSON:
             return "unsupported_media_type", "Send the body as JSON, with the header Content-Type: application/json."
         length = headers.get(b"content-length", "")
         if length.isdigit() and int(length[:20]) > self.max_body:
@@ -109,3 +114,17 @@ class Guard:
             return message
 
         return counted
+
+
+def _media_type(headers: dict[bytes, str]) -> str:
+    return headers.get(b"content-type", "").partition(";")[0].strip().lower()
+
+
+def _is_curls(scope: Scope, headers: dict[bytes, str]) -> bool:
+    """Whether this is `curl -d` to Ollama's dialect, which says "form" of whatever it sends.
+
+    No page can pass for it. What scripts send carries an Origin, and so do forms; of browsers too old for that, a form
+    of this type is written in escapes, which are no JSON.
+    """
+    posts = scope["method"] in ("POST", "DELETE") and scope["path"].startswith("/api/")
+    return posts and _media_type(headers) in ("", _FORM) and not any(name in headers for name in _OF_BROWSERS)

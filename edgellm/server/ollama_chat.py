@@ -8,7 +8,7 @@ import msgspec
 from pydantic import Field
 
 from edgellm.errors import Unsupported
-from edgellm.messages import Message, Part, TextPart, Tool, ToolCall, ToolResult
+from edgellm.messages import Message, Part, ReasoningPart, TextPart, Tool, ToolCall, ToolResult
 from edgellm.request import ChatRequest, Conversation, SamplingParams
 from edgellm.server.body import Body
 from edgellm.server.ollama_options import AnswerBody
@@ -26,7 +26,8 @@ class OllamaCall(Body):
 
 class OllamaMessage(Body):
     role: Literal["system", "user", "assistant", "tool"]
-    content: str = ""
+    content: str | None = None
+    thinking: str | None = None
     images: list[str] | None = None
     tool_calls: list[OllamaCall] | None = None
     tool_name: str | None = None
@@ -87,7 +88,9 @@ def _message(body: OllamaMessage, calls: _OpenCalls) -> Message:
     if body.images:
         raise Unsupported("Images are not supported. Send text only.")
     if body.role == "tool":
-        return Message("tool", (ToolResult(calls.answered(body.tool_call_id, body.tool_name), body.content),))
+        return Message("tool", (ToolResult(calls.answered(body.tool_call_id, body.tool_name), body.content or ""),))
     made = body.tool_calls or [] if body.role == "assistant" else []
-    words: list[Part] = [TextPart(body.content)] if body.content or not made else []
+    words: list[Part] = [TextPart(body.content or "")] if body.content or not made else []
+    if body.thinking and body.role == "assistant":
+        words.insert(0, ReasoningPart(body.thinking))
     return Message(body.role, (*words, *(calls.add(call) for call in made)))

@@ -24,9 +24,10 @@ async def chat_completions(body: ChatBody, request: Request) -> Response:
     asked, dropped = await fitted_if_asked(request, model, body.request(model.info.sampling))
     events = model.stream(asked)
     if body.stream:
-        chunks = ChatChunks(model.info.name, asked.n, body.include_usage)
+        chunks = ChatChunks(model.info.name, asked.n, body.include_usage, body.old_fashioned)
         return EventStream(events, chunks, headers=dropped.headers())
-    return WholeReply(events, ChatWhole(model.info.name, asked.n, asked.logprobs is not None), dropped.headers())
+    whole = ChatWhole(model.info.name, asked.n, asked.logprobs is not None, body.old_fashioned)
+    return WholeReply(events, whole, dropped.headers())
 
 
 @router.post("/completions", response_model=None)

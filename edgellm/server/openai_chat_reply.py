@@ -13,8 +13,10 @@ from edgellm.server.tally import Tally
 class ChatChunks:
     """First a delta with the role, then content, then a finish reason with an empty delta, for each choice."""
 
-    def __init__(self, model: str, n: int, include_usage: bool) -> None:
+    def __init__(self, model: str, n: int, include_usage: bool, old_fashioned: bool = False) -> None:
+        """`old_fashioned` tells a call as `function_call`."""
         self._tally = Tally(n)
+        self._old = old_fashioned
         self._writer = ChunkWriter(heading("chatcmpl", "chat.completion.chunk", model), self._tally, include_usage)
         self._calls: dict[int, int] = {}
 
@@ -28,10 +30,11 @@ class ChatChunks:
                 self._tally.start(event)
                 return self._delta(choice, b'{"role":"assistant","content":""}')
             case ToolStart() | ToolArguments():
-                return self._delta(event.choice, encode({"tool_calls": [self._call(event)]}))
+                return self._called(event)
             case Finished(choice=choice, reason=reason):
                 self._tally.add(event)
-                ending = b'{"index":%d,"delta":{},"logprobs":null,"finish_reason":"%b"}' % (choice, reason.encode())
+                why = _reason(reason, self._old).encode()
+                ending = b'{"index":%d,"delta":{},"logprobs":null,"finish_reason":"%b"}' % (choice, why)
                 return self._writer.final_piece(ending)
             case _:
                 return b""
@@ -50,6 +53,14 @@ class ChatChunks:
             b'{"index":%d,"delta":%b,"logprobs":%b,"finish_reason":null}' % (choice, delta, logprobs)
         )
 
+    def _called(self, event: ToolStart | ToolArguments) -> bytes:
+        if isinstance(event, ToolArguments) and not event.text:
+            return b""
+        call = self._call(event)
+        return self._delta(
+            event.choice, encode({"function_call": call["function"]} if self._old else {"tool_calls": [call]})
+        )
+
     def _call(self, event: ToolStart | ToolArguments) -> dict[str, Any]:
         """OpenAI numbers a choice's calls from 0; arguments belong to the latest one."""
         if isinstance(event, ToolArguments):
@@ -57,6 +68,10 @@ class ChatChunks:
         index = self._calls[event.choice] = self._calls.get(event.choice, -1) + 1
         function = {"name": event.name, "arguments": ""}
         return {"index": index, "id": event.id, "type": "function", "function": function}
+
+
+def _reason(reason: str, old_fashioned: bool) -> str:
+    return "function_call" if old_fashioned and reason == "tool_calls" else reason
 
 
 class _Choice:
@@ -86,23 +101,29 @@ class _Choice:
             case _:
                 pass
 
-    def json(self, index: int, logprobs: bool) -> dict[str, Any]:
+    def json(self, index: int, logprobs: bool, old_fashioned: bool) -> dict[str, Any]:
         content = "".join(self.text)
         message: dict[str, Any] = {"role": "assistant", "content": content or (None if self.calls else "")}
         message["refusal"] = None
         if self.reasoning:
             message["reasoning_content"] = "".join(self.reasoning)
         if self.calls:
-            message["tool_calls"] = self.calls
+            message |= {"function_call": self.calls[0]["function"]} if old_fashioned else {"tool_calls": self.calls}
         shown = chat_logprobs(self.logprobs) if logprobs else None
-        return {"index": index, "message": message, "logprobs": shown, "finish_reason": self.reason}
+        return {
+            "index": index,
+            "message": message,
+            "logprobs": shown,
+            "finish_reason": _reason(self.reason, old_fashioned),
+        }
 
 
 class ChatWhole:
     """The same events as one `chat.completion` body."""
 
-    def __init__(self, model: str, n: int, logprobs: bool) -> None:
+    def __init__(self, model: str, n: int, logprobs: bool, old_fashioned: bool = False) -> None:
         self._tally = Tally(n)
+        self._old = old_fashioned
         self._heading = heading("chatcmpl", "chat.completion", model)
         self._choices = [_Choice() for _ in range(n)]
         self._logprobs = logprobs
@@ -115,6 +136,6 @@ class ChatWhole:
             self._tally.add(event)
 
     def body(self) -> bytes:
-        choices = [choice.json(i, self._logprobs) for i, choice in enumerate(self._choices)]
+        choices = [choice.json(i, self._logprobs, self._old) for i, choice in enumerate(self._choices)]
         counts = {"usage": self._tally.usage(), "timings": self._tally.timings(), **self._tally.warnings()}
         return encode({**self._heading, "choices": choices, **counts})

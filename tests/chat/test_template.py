@@ -9,8 +9,8 @@ import pytest
 from hypothesis import given, strategies as st
 
 from edgellm.chat.template import ChatTemplate
-from edgellm.errors import RequestError, TemplateError, Unsupported
-from edgellm.messages import Message, Tool, ToolCall, ToolResult, assistant, system, user
+from edgellm.errors import RequestError, TemplateError
+from edgellm.messages import Message, ReasoningPart, TextPart, Tool, ToolCall, ToolResult, assistant, system, user
 
 LLAMA = """{{ bos_token }}
 {%- for message in messages -%}
@@ -171,16 +171,68 @@ def test_a_template_that_asks_for_null_content_gets_null() -> None:
 
 
 def test_calls_are_never_dropped_in_silence() -> None:
-    with pytest.raises(Unsupported, match="no words for tool calls"):
-        template(None).render(CALLING)
-    assert "Sum?" in template(None).render(CALLING[:1])
+    told = template(None).render(CALLING)
+    assert '<tool_call>\n{"name": "add", "arguments": {"b": 1, "a": "é"}}\n</tool_call>' in told
+    assert "<|im_start|>user\n<tool_response>\n3\n</tool_response>" in told
 
 
-def test_a_template_that_fails_on_every_call_tells_its_own_error() -> None:
-    with pytest.raises(TemplateError, match="no tools here"):
-        calls("raise_exception('no tools here')").render(CALLING)
+def test_a_template_that_fails_on_every_call_is_told_of_them_in_words() -> None:
+    told = calls("raise_exception('no tools here')").render(CALLING)
+    assert '{"name": "add", "arguments": {"b": 1, "a": "é"}}' in told
+    assert "user:<tool_response>\n3\n</tool_response>;" in told
 
 
 def test_half_a_surrogate_pair_is_refused_and_not_replaced() -> None:
     with pytest.raises(RequestError, match="Unicode"):
         template(None).render([user("a\ud83d")])
+
+
+TOOL = Tool("add", "adds", {"type": "object", "properties": {"a": {"type": "integer"}}})
+
+
+def test_tools_that_a_template_passes_over_are_told_in_the_system_message() -> None:
+    told = template(None).render([system("Be brief."), user("Sum?")], tools=[TOOL])
+    assert told.startswith("<|im_start|>system\nBe brief.\n\nYou can call these tools")
+    assert '"name": "add"' in told
+    assert '{"name": "NAME", "arguments": {...}}' in told
+
+
+def test_without_a_system_message_they_come_before_the_first_words() -> None:
+    told = template(None).render([user("Sum?")], tools=[TOOL])
+    assert told.startswith("<|im_start|>user\nYou can call these tools")
+    assert "helps to answer.\n\nSum?<|im_end|>" in told
+
+
+def test_tools_that_a_template_shows_are_not_told_again() -> None:
+    shows = template("{{ tools | tojson }}{% for m in messages %}{{ m.content }}{% endfor %}")
+    assert "You can call" not in shows.render([user("Sum?")], tools=[TOOL])
+
+
+TWO = (
+    user("Sums?"),
+    Message("assistant", (ToolCall("call_long_1", "add", '{"a": 1}'), ToolCall("call_long_2", "add", '{"a": 2}'))),
+    Message("tool", (ToolResult("call_long_1", "one"),)),
+    Message("tool", (ToolResult("call_long_2", "two"),)),
+)
+
+
+def test_a_template_that_takes_one_call_a_message_gets_them_apart_with_their_results() -> None:
+    one = calls("c.function.arguments | tojson", when="(m.tool_calls | length == 1 or raise_exception('one!'))")
+    assert one.render(TWO) == 'user:Sums?;[add {"a": 1}]tool:one;[add {"a": 2}]tool:two;'
+    assert not one.parallel
+    assert calls("c.function.arguments | tojson").parallel
+
+
+def test_a_template_that_asks_for_short_ids_gets_the_same_one_for_a_call_and_its_result() -> None:
+    source = """{% for m in messages %}{% for id in [m.tool_call_id] + (m.tool_calls or []) | map(attribute='id') | list
+    if id %}{{ raise_exception('nine!') if id | length != 9 }}{{ id }};{% endfor %}
+    {%- for c in m.tool_calls or [] %}{{ c.function.arguments | tojson }}{% endfor %}{% endfor %}"""
+    told = template(source).render(TWO)
+    ids = [each for each in told.replace('{"a": 1}', "").replace('{"a": 2}', "").split(";") if each.strip()]
+    assert len(ids) == 4 and set(ids[:2]) == set(ids[2:])
+
+
+def test_thoughts_are_left_to_the_template() -> None:
+    thinker = template("{% for m in messages %}{{ m.reasoning_content }}|{{ m.content }}{% endfor %}")
+    assert thinker.render([Message("assistant", (ReasoningPart("hm"), TextPart("yes")))]) == "hm|yes"
+    assert "hm" not in template(None).render([Message("assistant", (ReasoningPart("hm"), TextPart("yes")))])

@@ -103,7 +103,7 @@ class EchoModel:
     async def tokenize(
         self, input: Input, template_args: dict[str, Any] | None = None, tools: tuple[Tool, ...] = ()
     ) -> list[int]:
-        return [len(word) for word in said(input).split()]
+        return [len(word) for word in said(input).split()] + [0] * len(tools)
 
     async def status(self) -> ModelStatus:
         return ModelStatus(running=self.open)

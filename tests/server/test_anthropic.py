@@ -11,7 +11,7 @@ import pytest
 
 from edgellm.errors import ContextOverflow, ModelNotFound, QueueFull, Unavailable, Unsupported
 from edgellm.events import Event, Finished, Reasoning, Started, Text, Timings, ToolArguments, ToolEnd, ToolStart, Usage
-from edgellm.messages import Message, TextPart, Tool, ToolCall, ToolResult, assistant, system, user
+from edgellm.messages import Message, ReasoningPart, TextPart, Tool, ToolCall, ToolResult, assistant, system, user
 from edgellm.request import Conversation, SamplingParams, SchemaFormat
 from edgellm.server import stream as streams
 from tests.doubles.echo_model import EchoModel
@@ -171,7 +171,7 @@ def test_what_arrives(client: anthropic.Anthropic, model: EchoModel) -> None:
     assert asked.sampling == SamplingParams(temperature=0.0, top_p=0.5, top_k=7)
     assert (asked.max_tokens, asked.n, asked.tool_choice) == (99, 1, "required")
     assert asked.tools == (Tool("weather", "Tells it.", {"type": "object"}),)
-    assert asked.template_args == {"enable_thinking": False}
+    assert (asked.template_args, asked.thinking) == ({}, False)
     assert asked.format == SchemaFormat({"type": "object"}, strict=True)
 
 
@@ -197,7 +197,9 @@ def test_a_conversation_with_tools(client: anthropic.Anthropic, model: EchoModel
     assert model.requests[0].input == Conversation(
         (
             user("Weather?"),
-            Message("assistant", (TextPart("Look:"), ToolCall("c1", "weather", '{"city":"Bern"}'))),
+            Message(
+                "assistant", (ReasoningPart("hm"), TextPart("Look:"), ToolCall("c1", "weather", '{"city":"Bern"}'))
+            ),
             Message("tool", (ToolResult("c1", "18 degrees"),)),
             user("Well?"),
         )
@@ -212,8 +214,31 @@ def test_a_begun_answer_is_gone_on_with(client: anthropic.Anthropic, model: Echo
 def test_count_tokens(client: anthropic.Anthropic, model: EchoModel) -> None:
     assert client.messages.count_tokens(model="echo", messages=ASK).input_tokens == 6
     assert model.requests == []
-    with pytest.raises(anthropic.BadRequestError, match="tools"):
-        client.messages.count_tokens(model="echo", messages=ASK, tools=[TOOL])
+    assert client.messages.count_tokens(model="echo", messages=ASK, tools=[TOOL]).input_tokens == 7
+
+
+def test_thinking_and_single_calls(client: anthropic.Anthropic, model: EchoModel) -> None:
+    create(
+        client,
+        tools=[TOOL],
+        tool_choice={"type": "auto", "disable_parallel_tool_use": True},
+        thinking={"type": "enabled", "budget_tokens": 1024},
+        output_config={"effort": "max"},
+    )
+    create(client, thinking={"type": "adaptive"}, tools=[TOOL], tool_choice={"type": "none"})
+    first, second = model.requests
+    assert (first.tool_choice, first.parallel_tool_calls) == ("auto", False)
+    assert (first.thinking, first.reasoning_budget, first.reasoning_effort) == (True, 1024, "xhigh")
+    assert (second.thinking, second.reasoning_budget, second.tools) == (True, None, ())
+
+
+def test_a_failed_tool_says_so(client: anthropic.Anthropic, model: EchoModel) -> None:
+    call = {"type": "tool_use", "id": "c1", "name": "weather", "input": {}}
+    result = {"type": "tool_result", "tool_use_id": "c1", "content": "no such city", "is_error": True}
+    create(client, messages=[*ASK, {"role": "assistant", "content": [call]}, {"role": "user", "content": [result]}])
+    asked = model.requests[0].input
+    assert isinstance(asked, Conversation)
+    assert asked.messages[-1] == Message("tool", (ToolResult("c1", "Error: no such city"),))
 
 
 @pytest.mark.parametrize(

@@ -58,6 +58,42 @@ def test_only_json(server: LiveServer, kind: str) -> None:
     assert (reply.status, reply.json()["error"]["code"]) == (415, "unsupported_media_type")
 
 
+@pytest.mark.parametrize("kind", ["application/x-www-form-urlencoded", None])
+def test_what_curl_sends_to_ollamas_dialect(server: LiveServer, kind: str | None) -> None:
+    body = json.dumps({"model": "echo", "messages": [{"role": "user", "content": "hi"}], "stream": False}).encode()
+    assert curled(server, "/api/chat", body, kind) == 200
+    assert curled(server, "/api/chat", b"model=echo&x=%7B%22a%22%3A1%7D", kind) == 400
+
+
+@pytest.mark.parametrize(
+    ("kind", "header", "value"),
+    [
+        ("text/plain", "accept", "*/*"),
+        ("multipart/form-data", "accept", "*/*"),
+        ("application/x-www-form-urlencoded", "referer", "http://evil.example/"),
+        ("application/x-www-form-urlencoded", "sec-fetch-site", "cross-site"),
+        ("application/x-www-form-urlencoded", "cookie", "a=b"),
+        (None, "sec-fetch-mode", "no-cors"),
+    ],
+)
+def test_nothing_that_a_page_can_send_passes_for_curl(
+    server: LiveServer, model: EchoModel, kind: str | None, header: str, value: str
+) -> None:
+    assert curled(server, "/api/chat", BODY, kind, {header: value}) == 415
+    assert curled(server, "/api/chat", BODY, kind, {"origin": "http://evil.example"}) == 403
+    assert curled(server, CHAT, BODY, kind) == 415
+    assert model.requests == []
+
+
+def curled(server: LiveServer, path: str, body: bytes, kind: str | None, more: dict[str, str] | None = None) -> int:
+    connection = http.client.HTTPConnection("127.0.0.1", server.port, timeout=20)
+    try:
+        connection.request("POST", path, body, ({"content-type": kind} if kind else {}) | (more or {}))
+        return connection.getresponse().status
+    finally:
+        connection.close()
+
+
 def test_json_with_a_charset(server: LiveServer) -> None:
     assert server.ask("POST", CHAT, BODY, {"content-type": "Application/JSON; charset=utf-8"}).status == 200
 
