@@ -21,6 +21,8 @@ _ANTHROPIC_TYPES = {
     503: "overloaded_error",
     504: "timeout_error",
 }
+# By these words Anthropic's clients tell that they should shorten the conversation: there is no code for it.
+_TOO_LONG = "prompt is too long: "
 _OVERLOADED = 529  # Anthropic's own status for what everybody else calls 503
 
 
@@ -47,6 +49,8 @@ def in_dialect(scope: Any, code: str, status: int, message: str, param: str | No
     path = scope["path"]
     if path == "/v1/messages" or path.startswith("/v1/messages/"):
         request_id = scope.get("state", {}).get("request_id")
+        if code == "context_length_exceeded":
+            message = _TOO_LONG + message
         return (_OVERLOADED if status == 503 else status), anthropic_error(status, message, request_id)
     if path.startswith("/api/"):
         return status, ollama_error(message)

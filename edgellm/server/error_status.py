@@ -11,6 +11,7 @@ from edgellm.errors import ContextOverflow, EdgeLLMError, QueueFull, RateLimited
 from edgellm.server.error_shape import in_dialect, openai_error
 
 OK = 200
+CODE_HEADER = "x-edgellm-error"
 SERVER_ERROR = 500
 STATUS = {
     "invalid_request": 400,
@@ -64,12 +65,12 @@ def error_body(code: str, message: str, param: str | None = None) -> bytes:
 
 
 class Refusal(Response):
-    """An error in the words of the dialect whose path was asked."""
+    """An error in the words of the dialect whose path was asked; its code is in a header, too: not all tell it."""
 
     def __init__(self, code: str, message: str, param: str | None, headers: dict[str, str] | None, status: int) -> None:
         super().__init__(error_body(code, message, param), status, headers, "application/json")
         self._error = (code, status, message, param)
-        self._given = headers
+        self._given = {CODE_HEADER: code} | (headers or {})
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         status, body = in_dialect(scope, *self._error)

@@ -68,7 +68,7 @@ def check_shape(reply: Reply) -> dict[str, Any]:
         (TEXT, {"prompt": [[]]}, None),
         (TEXT, {"prompt": [1, "a"]}, None),
         (TEXT, {"prompt": [-1]}, None),
-        (TEXT, {"prompt": "a", "best_of": 3}, None),
+        (TEXT, {"prompt": "a", "n": 3, "best_of": 2}, None),
         (TEXT, {"prompt": "a", "echo": True, "logprobs": 1}, None),
         (TEXT, {"prompt": [1], "echo": True}, None),
         (TEXT, {"prompt": [1], "suffix": "b"}, None),
