@@ -41,6 +41,7 @@ def bench(
     gpu_layers: options.GpuLayers = None,
     kv_type: options.KvType = None,
     flash_attention: options.FlashAttention = None,
+    backend: options.Backend = None,
     offline: options.Offline = None,
     log_level: options.LogLevel = None,
 ) -> int:
@@ -56,6 +57,7 @@ def bench(
             "gpu_layers": gpu_layers,
             "kv_type": kv_type,
             "flash_attention": flash_attention,
+            "backend": backend,
             "offline": offline,
             "log_level": log_level,
         }

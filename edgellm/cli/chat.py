@@ -33,6 +33,7 @@ def chat(
     gpu_layers: options.GpuLayers = None,
     kv_type: options.KvType = None,
     flash_attention: options.FlashAttention = None,
+    backend: options.Backend = None,
     offline: options.Offline = None,
     log_level: options.LogLevel = None,
 ) -> int:
@@ -51,6 +52,7 @@ def chat(
             "gpu_layers": gpu_layers,
             "kv_type": kv_type,
             "flash_attention": flash_attention,
+            "backend": backend,
             "offline": offline,
             "log_level": log_level,
         }

@@ -45,6 +45,14 @@ KvType = Annotated[
 FlashAttention = Annotated[
     str | None, typer.Option(metavar="auto|on|off", help="Fused attention kernels.", rich_help_panel=_MODEL)
 ]
+Backend = Annotated[
+    str | None,
+    typer.Option(
+        metavar="auto|llama.cpp|ik",
+        help="Library that computes; auto takes the faster of those installed.",
+        rich_help_panel=_MODEL,
+    ),
+]
 Offline = Annotated[
     bool | None,
     typer.Option("--offline", metavar="", help="Never use the network.", rich_help_panel=_MODEL, show_default=False),
@@ -81,6 +89,18 @@ Host = Annotated[
 ]
 Port = Annotated[
     int | None, typer.Option(metavar="PORT", help="11435 if not set; 0 is any free one.", rich_help_panel=_SERVER)
+]
+NoAuth = Annotated[
+    bool,
+    typer.Option(
+        "--no-auth", metavar="", help="Dangerous: let in everybody who can reach it.", rich_help_panel=_SERVER
+    ),
+]
+Plain = Annotated[
+    bool, typer.Option("--plain", metavar="", help="Print a line instead of the live table.", rich_help_panel=_SERVER)
+]
+LogFile = Annotated[
+    str | None, typer.Option(metavar="FILE", help="Add the log to this file, as lines of JSON.", rich_help_panel=_MODEL)
 ]
 Slots = Annotated[
     int | None, typer.Option(metavar="N", help="Sequences kept in the KV cache.", rich_help_panel=_SERVER)

@@ -39,6 +39,7 @@ def run(
     gpu_layers: options.GpuLayers = None,
     kv_type: options.KvType = None,
     flash_attention: options.FlashAttention = None,
+    backend: options.Backend = None,
     offline: options.Offline = None,
     log_level: options.LogLevel = None,
 ) -> int:
@@ -59,6 +60,7 @@ def run(
             "gpu_layers": gpu_layers,
             "kv_type": kv_type,
             "flash_attention": flash_attention,
+            "backend": backend,
             "offline": offline,
             "log_level": log_level,
         }

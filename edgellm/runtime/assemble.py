@@ -19,6 +19,7 @@ from edgellm.model import ModelInfo
 from edgellm.request import SamplingParams
 from edgellm.runtime.frames import WorkerSpec
 from edgellm.runtime.locate import Located, locate
+from edgellm.runtime.native_choice import STOCK, Native, native_for
 from edgellm.runtime.planned import planned
 from edgellm.runtime.process_model import ProcessModel
 from edgellm.runtime.speed_watch import describe, watched
@@ -62,6 +63,10 @@ def open_located(found: Located, settings: Settings, machine: Machine, progress:
     notes = (found.reason,) if found.reason else ()
     info = ModelInfo(name=found.name, backend=_BACKEND, sampling=found.sampling, notes=notes)
     chosen = msgspec.structs.replace(settings.model_settings(), threads=threads(settings, machine))
+    native = _native(found, chosen, machine, progress)
+    chosen = msgspec.structs.replace(chosen, backend=native.name)
+    if native.name != STOCK:
+        info = msgspec.structs.replace(info, notes=(*info.notes, f"{native.reason}."))
     plan = planned(found.path, found.name, settings, machine, chosen)
     arguments: dict[str, Any] = {
         "path": str(found.path),
@@ -76,6 +81,14 @@ def open_located(found: Located, settings: Settings, machine: Machine, progress:
     log_file = paths.logs_dir() / "worker.log"
     spec = WorkerSpec(f"{__name__}:local_model", arguments, growth=settings.prefix_memory << 20)
     return Assembled(ProcessModel(spec, info, log_file), plan.plan if plan is not None else None, draft)
+
+
+def _native(found: Located, chosen: ModelSettings, machine: Machine, progress: Progress | None) -> Native:
+    def tell() -> None:
+        if progress is not None:
+            progress(f"trying {found.name} on two libraries, once, to take the faster", 0, 0)
+
+    return native_for(found.path, chosen, machine, kept(), telling=tell)
 
 
 def _draft(model: Located, settings: Settings, progress: Progress | None) -> Path | None:
@@ -107,7 +120,7 @@ def local_model(
     it was seen that it cannot pay. With `watch` (see `speed_watch.describe`) its speed
     is kept for later plans.
     """
-    from edgellm.backends.llamacpp import LlamaCppBackend
+    from edgellm.runtime import gguf_backend
     from edgellm.runtime.drafter import llamacpp_source
     from edgellm.runtime.local_model import LocalModel
     from edgellm.runtime.step_memory import llamacpp_memory
@@ -117,7 +130,7 @@ def local_model(
     remembered = llamacpp_memory(Path(path), chosen)
 
     def load() -> Backend:
-        backend = LlamaCppBackend.load(Path(path), chosen)
+        backend = gguf_backend.load(Path(path), chosen)
         return watched(backend, Path(path), chosen, watch, kept()) if watch else backend
 
     # A worker whose engine has failed is of no use to anyone; its parent starts a fresh one for the next request.

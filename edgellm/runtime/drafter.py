@@ -80,7 +80,7 @@ def llamacpp_draft(path: Path, settings: ModelSettings, limits: Limits) -> Backe
     from edgellm.backends.llamacpp import LlamaCppBackend
     from edgellm.backends.llamacpp.footprint import footprint
 
-    settings = draft_settings(settings, limits)
+    settings = replace(draft_settings(settings, limits), backend="llama.cpp")  # the fork was not tried with this file
     needed, free = footprint(path, settings) + _HEADROOM, _free_memory()
     if needed > free:
         raise OutOfMemory(

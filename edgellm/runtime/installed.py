@@ -12,6 +12,7 @@ from typing import Literal
 
 import msgspec
 
+from edgellm.backends import ik
 from edgellm.backends.llamacpp.build import PACKAGE, Build
 from edgellm.machine.machine import Machine
 from edgellm.machine.measurements import Key, Measurements
@@ -54,7 +55,7 @@ class _Failed(msgspec.Struct, frozen=True):
 
 def backends(machine: Machine, kept: Measurements) -> tuple[Backend, ...]:
     """All that edgellm knows of. The first call after an installation loads native libraries, in a child process."""
-    return (_llamacpp(machine, kept), _mlx(machine), _onnx())
+    return (_llamacpp(machine, kept), _ik(machine), _mlx(machine), _onnx())
 
 
 def llamacpp_build(machine: Machine, kept: Measurements) -> Build | None:
@@ -89,6 +90,21 @@ def _llamacpp_reason(machine: Machine, build: Build, version: str) -> tuple[str,
     if missing:
         return f"runs GGUF models, {where}; built without {', '.join(missing)}, which this processor has", again
     return f"runs GGUF models, {where}", ""
+
+
+def _ik(machine: Machine) -> Backend:
+    from edgellm.config import ModelSettings
+    from edgellm.runtime.native_choice import obstacle
+
+    version = _version(ik.PACKAGE)
+    found = Backend(name=ik.NAME, package=ik.PACKAGE, version=version, state="used", reason="")
+    obstacle_here = obstacle(ModelSettings(), machine)
+    if not obstacle_here:
+        reason = "runs GGUF models on the processor, those for which it was seen to be right and faster here"
+        return msgspec.structs.replace(found, reason=reason)
+    state: State = "not used" if version else "missing"
+    advice = "" if version or machine.gpus or machine.arch not in ("x86_64", "AMD64") else "pip install 'edgellm[ik]'"
+    return msgspec.structs.replace(found, state=state, reason=obstacle_here, advice=advice)
 
 
 def _mlx(machine: Machine) -> Backend:

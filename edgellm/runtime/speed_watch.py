@@ -100,13 +100,13 @@ def describe(facts: ModelFacts, placement: Placement) -> dict[str, Any]:
 
 def key(path: Path, settings: ModelSettings, placement: Placement) -> Key:
     """Under which the speed of the GGUF file at `path` is kept."""
-    from edgellm.backends.llamacpp import build_id
     from edgellm.backends.llamacpp.identity import identity
     from edgellm.backends.llamacpp.threads import default_threads
     from edgellm.fit.speed import ON_GPU
     from edgellm.machine.machine import detect
+    from edgellm.runtime.gguf_backend import build_id
 
-    build = f"{build_id()}; {placement.kv_type}{ON_GPU if placement.gpu_layers else ''}"
+    build = f"{build_id(settings)}; {placement.kv_type}{ON_GPU if placement.gpu_layers else ''}"
     return Key(identity(path).hex(), build, settings.threads or default_threads(), detect().id)
 
 

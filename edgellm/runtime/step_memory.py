@@ -41,12 +41,12 @@ def llamacpp_memory(path: Path, settings: ModelSettings) -> StepMemory:
     """For the GGUF file at `path` as the settings have it computed."""
 
     def key() -> Key:
-        from edgellm.backends.llamacpp import build_id
         from edgellm.backends.llamacpp.identity import identity
         from edgellm.backends.llamacpp.threads import default_threads
         from edgellm.machine.machine import detect
+        from edgellm.runtime.gguf_backend import build_id
 
-        build = f"{build_id()}; {settings.gpu_layers} layers, {settings.kv_type}, {settings.flash_attention}"
+        build = f"{build_id(settings)}; {settings.gpu_layers} layers, {settings.kv_type}, {settings.flash_attention}"
         return Key(identity(path).hex(), build, settings.threads or default_threads(), detect().id)
 
     return StepMemory(kept(), key)

@@ -1,0 +1,139 @@
+"""Chooses the library that computes a GGUF model: stock llama.cpp, or a fork where this machine showed it is better."""
+
+from __future__ import annotations
+
+import importlib.metadata
+import os
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+
+import msgspec
+import psutil
+from msgspec.structs import replace
+
+from edgellm.backends import ik
+from edgellm.backends.llamacpp.build import PACKAGE
+from edgellm.config import ModelSettings
+from edgellm.errors import Unsupported
+from edgellm.machine.machine import Machine
+from edgellm.machine.measurements import Key, Measurements
+from edgellm.runtime.native_trial import Trial
+from edgellm.runtime.spawn import exit_words
+
+STOCK, FORK = "llama.cpp", "ik"
+KIND = "native_trial"
+_SECONDS_A_GIB = 120.0
+_LEAST_SECONDS = 120.0
+
+RunTrial = Callable[[Path, ModelSettings], Trial]
+
+
+class Native(msgspec.Struct, frozen=True):
+    """The library's name as settings spell it, and why, in a clause."""
+
+    name: str
+    reason: str
+
+
+def native_for(
+    path: Path,
+    settings: ModelSettings,
+    machine: Machine,
+    kept: Measurements,
+    *,
+    telling: Callable[[], None] = lambda: None,
+    run: RunTrial | None = None,
+) -> Native:
+    """For the GGUF file at `path`. Blocks for seconds when it must be tried first, after calling `telling`.
+
+    Raises Unsupported where the settings name a library that is not installed.
+    """
+    missing = obstacle(settings, machine)
+    if settings.backend == FORK:
+        if missing.startswith("it is not installed"):
+            raise Unsupported(f"{ik.NAME} is not installed. Install it with: pip install 'edgellm[ik]'")
+        return Native(FORK, "the settings name it")
+    if settings.backend == STOCK or missing:
+        return Native(STOCK, f"{ik.NAME} is not used: {missing}" if missing else "the settings name it")
+    try:
+        return _decided(_tried(path, settings, machine, kept, telling, run or run_trial))
+    except OSError as error:  # whoever loads the file says so better
+        return Native(STOCK, f"{ik.NAME} is not used: the file cannot be read ({error.strerror})")
+
+
+def obstacle(settings: ModelSettings, machine: Machine) -> str:
+    """Why the fork is out of the question, before anything is tried; empty where it is not."""
+    version = ik.installed()
+    if not version:
+        return "it is not installed"
+    if version != ik.VERSION:
+        return f"version {version} is installed, and only {ik.VERSION} is known to fit"
+    if machine.arch.lower() not in ("x86_64", "amd64"):
+        return "it is for x86-64 processors"
+    if machine.gpus and settings.gpu_layers != 0:
+        return "this machine has a GPU"
+    if settings.kv_type != "f16" or settings.flash_attention == "on":
+        return "it cannot compute with these settings of KV cache and attention"
+    return ""
+
+
+def _tried(
+    path: Path,
+    settings: ModelSettings,
+    machine: Machine,
+    kept: Measurements,
+    telling: Callable[[], None],
+    run: RunTrial,
+) -> Trial:
+    from edgellm.backends.llamacpp.identity import identity
+    from edgellm.backends.llamacpp.threads import default_threads
+
+    package = f"{ik.PACKAGE} {ik.installed()}; {PACKAGE} {importlib.metadata.version(PACKAGE)}"
+    key = Key(identity(path).hex(), package, settings.threads or default_threads(), machine.id)
+    known = kept.read(KIND, key, Trial)
+    if known is None:
+        telling()
+        known = run(path, settings)
+        if known.sure:
+            kept.write(KIND, key, known)
+    return known
+
+
+def _decided(trial: Trial) -> Native:
+    if trial.problem:
+        return Native(STOCK, f"{ik.NAME} is not used: {trial.problem}")
+    assert trial.stock is not None and trial.fork is not None
+    times = f"{trial.fork.one:.0f} ms a token against {trial.stock.one:.0f}, {trial.fork.eight:.0f} against "
+    times += f"{trial.stock.eight:.0f} for eight at once"
+    if trial.faster:
+        return Native(FORK, f"{ik.NAME} was measured faster here: {times}")
+    return Native(STOCK, f"{ik.NAME} was measured no faster here: {times}")
+
+
+def run_trial(path: Path, settings: ModelSettings) -> Trial:
+    """In a process of its own, which may die: that is an outcome too."""
+    both_fit = 3 * path.stat().st_size < psutil.virtual_memory().available / 2
+    plain = replace(settings, backend=STOCK, kv_type="f16")
+    command = [sys.executable, "-P", "-X", "utf8", "-m", "edgellm.runtime.native_trial"]
+    command += [str(path), msgspec.json.encode(plain).decode(), str(int(both_fit))]
+    search = os.pathsep.join(dict.fromkeys(entry or str(Path.cwd()) for entry in sys.path))
+    patience = _LEAST_SECONDS + _SECONDS_A_GIB * path.stat().st_size / 2**30
+    try:
+        done = subprocess.run(
+            command, capture_output=True, env=os.environ | {"PYTHONPATH": search}, timeout=patience, check=False
+        )
+    except subprocess.TimeoutExpired:
+        return Trial(problem=f"trying it took more than {patience:.0f} s", sure=False)
+    except OSError as error:
+        return Trial(problem=f"it could not be tried: {error}", sure=False)
+    if done.returncode != 0:
+        crashed = (
+            done.returncode < 0 or done.returncode > 255
+        )  # else it may have been stock llama.cpp, or too little memory
+        return Trial(problem=f"trying it ended with {exit_words(done.returncode)}", sure=crashed)
+    try:
+        return msgspec.json.decode(done.stdout.splitlines()[-1], type=Trial)
+    except (IndexError, msgspec.MsgspecError):
+        return Trial(problem="trying it gave no result", sure=False)
