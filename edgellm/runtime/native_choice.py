@@ -16,9 +16,10 @@ from msgspec.structs import replace
 from edgellm.backends import ik
 from edgellm.backends.llamacpp.build import PACKAGE
 from edgellm.config import ModelSettings
-from edgellm.errors import Unsupported
+from edgellm.errors import LoadError, ModelNotFound, Unsupported
 from edgellm.machine.machine import Machine
 from edgellm.machine.measurements import Key, Measurements
+from edgellm.runtime.known_facts import facts_of
 from edgellm.runtime.native_trial import Trial
 from edgellm.runtime.spawn import exit_words
 
@@ -58,8 +59,13 @@ def native_for(
     if settings.backend == STOCK or missing:
         return Native(STOCK, f"{ik.NAME} is not used: {missing}" if missing else "the settings name it")
     try:
+        if wrong := ik.WRONG & facts_of(path).tensor_types.keys():
+            return Native(STOCK, f"{ik.NAME} is not used: its kernels for {', '.join(sorted(wrong))} are wrong")
+    except (LoadError, ModelNotFound) as error:  # whoever loads the file says so better
+        return Native(STOCK, f"{ik.NAME} is not used: {error}")
+    try:
         return _decided(_tried(path, settings, machine, kept, telling, run or run_trial))
-    except OSError as error:  # whoever loads the file says so better
+    except OSError as error:
         return Native(STOCK, f"{ik.NAME} is not used: the file cannot be read ({error.strerror})")
 
 

@@ -18,7 +18,7 @@ from edgellm.machine.measurements import Measurements
 from edgellm.runtime import native_choice, native_trial
 from edgellm.runtime.native_choice import native_for, run_trial
 from edgellm.runtime.native_trial import Speeds, Trial, compare
-from tests import models
+from tests import models, tiny_model
 
 SLOW = Speeds(prompt=1500.0, one=45.0, eight=290.0, four=125.0)
 FAST = Speeds(prompt=1300.0, one=43.0, eight=140.0, four=80.0)
@@ -36,9 +36,7 @@ def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def file(tmp_path: Path) -> Path:
-    path = tmp_path / "model.gguf"
-    path.write_bytes(b"GGUF" + bytes(4096))
-    return path
+    return tiny_model.build(tmp_path)
 
 
 def chosen(file: Path, machine: Machine, trial: Trial | None = None, **settings: Any) -> native_choice.Native:
@@ -98,6 +96,16 @@ def test_what_is_out_of_the_question_is_not_tried(
 ) -> None:
     native = chosen(file, replace(machine, **changes), **settings)
     assert (native.name, reason in native.reason) == ("llama.cpp", True)
+
+
+@pytest.mark.model
+def test_what_it_is_known_to_compute_wrongly_is_not_tried(machine: Machine) -> None:
+    native = native_for(models.path("smollm2"), ModelSettings(), machine, Measurements(Path("nowhere")), run=_never)
+    assert (native.name, "Q4_1" in native.reason) == ("llama.cpp", True)
+
+
+def _never(path: Path, settings: ModelSettings) -> Trial:
+    raise AssertionError
 
 
 def test_settings_name_one(file: Path, machine: Machine) -> None:
