@@ -16,7 +16,7 @@ from edgellm.request import SamplingParams
 Name = Annotated[str, Meta(pattern=r"^[a-z0-9][a-z0-9._-]*\Z")]
 FileName = Annotated[str, Meta(pattern=r"^([A-Za-z0-9][A-Za-z0-9._+-]*)?\Z")]
 Url = Annotated[str, Meta(pattern=r"^https://[!-~]+\Z")]
-Skill = Literal["chat", "code", "fim", "tools", "embeddings", "draft"]
+Skill = Literal["chat", "code", "fim", "tools", "embeddings", "rerank", "draft"]
 """`fim` fills a hole between two texts; `draft` is small enough to guess ahead for larger ones of its family."""
 
 
@@ -25,7 +25,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
 
     `context` counts tokens; `parameters` is as exact as its makers say; 0 where nobody looked, for headers tell both.
     `quantization` is the one to take unless another is asked for. `sampling` is what the makers recommend, `draft` the
-    model that guesses ahead for this one, `facts` where all this was read. `file`, `bytes` and `sha256` tell the file
+    model that guesses ahead for this one, `facts` where all this was read. Embeddings may be cut to `least_dimensions`
+    where its makers trained them for it (Matryoshka); 0 where they did not. `file`, `bytes` and `sha256` tell the file
     that packages and copies give; without such sources they are empty, and the hub knows them. `asked` is the other
     quantization that `at` was asked for; no file says it.
     """
@@ -42,6 +43,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, forbid_unknown_fields=Tru
     sha256: Sum = ""
     aliases: tuple[Name, ...] = ()
     good_for: tuple[Skill, ...] = ()
+    least_dimensions: Annotated[int, Meta(ge=0)] = 0
     draft: Name | None = None
     sampling: SamplingParams = SamplingParams()
     facts: tuple[Url, ...] = ()

@@ -20,6 +20,7 @@ _EXPERT = re.compile(r"\.ffn_\w*(?:_exps|_chexps|\.\d+)\.(?:weight|bias|scale)")
 _BY_ROW = ("token_embd.weight", "per_layer_token_embd.weight")
 _VISION = ("v.", "mm.", "vision_model.", "model.vision")
 _ENCODER_FILE = "clip"  # the architecture of files that hold nothing but an image encoder
+_LAST = (3, 4)  # of llama_pooling_type: the last token, and the score of a decoder that ranks, which is its last too
 _FIM_KEYS = (("fim_pre_token_id", "fim_suf_token_id"), ("prefix_token_id", "suffix_token_id"))
 # Spellings of llama-vocab.cpp: what opens the text before the gap, and what opens the text after it.
 _FIM_MARKS = tuple(
@@ -68,6 +69,7 @@ def facts(header: Header) -> ModelFacts:
         file_bytes=header.file_bytes,
         template=header.text("tokenizer.chat_template") or None,
         pooling=_encodes(sizes) or sizes.number("pooling_type") > 0,
+        pools_last=sizes.number("pooling_type") in _LAST,
         fim=_fills(header),
         tensor_types=dict(sums.types),
         vision=sizes.architecture == _ENCODER_FILE or any(tensor.name.startswith(_VISION) for tensor in header.tensors),

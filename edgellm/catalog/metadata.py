@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 
-from edgellm.catalog import gguf_facts, gguf_split, mlx_facts, onnx_facts
+from edgellm.catalog import gguf_facts, gguf_split, mlx_facts, onnx_encoder_facts, onnx_facts
 from edgellm.catalog.byte_source import ByteSource, FileBytes
 from edgellm.catalog.model_facts import LayerFacts, ModelFacts
 from edgellm.errors import LoadError, ModelNotFound, NotAModel
@@ -62,6 +62,8 @@ def _open_file(name: str) -> Iterator[ByteSource]:
 def _facts_of_folder(folder: Path) -> ModelFacts:
     if (folder / onnx_facts.SETTINGS).is_file():
         return onnx_facts.facts(folder)
+    if onnx_encoder_facts.holds_encoder(folder):
+        return onnx_encoder_facts.facts(folder)
     if mlx_facts.holds_model(folder):
         return mlx_facts.facts(folder)
     first = _gguf_in(folder)

@@ -43,6 +43,7 @@ class ModelFacts(msgspec.Struct, frozen=True, kw_only=True):
     file_bytes: int = 0  # all files of the model
     template: str | None = None
     pooling: bool = False  # an embedding or reranking model
+    pools_last: bool = False  # its embedding or score is that of its last token
     fim: bool = False  # has fill-in-the-middle tokens
     tensor_types: dict[str, int] = {}  # bytes by tensor type
     vision: bool = False  # its files hold an image encoder

@@ -6,7 +6,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from edgellm.catalog import quantization
+from edgellm.catalog import onnx_encoder_facts, quantization
 from edgellm.errors import ModelNotFound, NotAModel
 
 Kind = Literal["gguf", "mlx", "onnx"]
@@ -25,7 +25,7 @@ def kind(path: Path) -> Kind | None:
     """What sort of model this is, by the names of the files alone; a plain file counts as GGUF."""
     if not path.is_dir():
         return "gguf"
-    if (path / "genai_config.json").is_file():
+    if (path / "genai_config.json").is_file() or onnx_encoder_facts.holds_encoder(path):
         return "onnx"
     if (path / "config.json").is_file() and any(path.glob("*.safetensors")):
         return "mlx"
@@ -46,8 +46,8 @@ def model_at(path: Path) -> Path:
             return _only_gguf(path)
         case None:
             raise NotAModel(
-                f"the folder {path} holds no model: no GGUF file, no genai_config.json (ONNX) and no config.json "
-                "with *.safetensors (MLX). Name the folder or the file of a model."
+                f"the folder {path} holds no model: no GGUF file, no genai_config.json or *.onnx with tokenizer.json "
+                "(ONNX) and no config.json with *.safetensors (MLX). Name the folder or the file of a model."
             )
 
 

@@ -65,6 +65,27 @@ class Status(msgspec.Struct, frozen=True, array_like=True, tag="status"):
     id: int
 
 
+class Embed(msgspec.Struct, frozen=True, array_like=True, tag="embed"):
+    """Texts, or their token ids, to vectors; as in `Embedder.embed`. `first` is the number of the first of them."""
+
+    id: int
+    inputs: list[str | list[int]]
+    dimensions: int | None
+    truncate: bool
+    first: int
+
+
+class Rank(msgspec.Struct, frozen=True, array_like=True, tag="rank"):
+    """As in `Embedder.rerank`; `first` is the number of the first document."""
+
+    id: int
+    query: str
+    documents: list[str]
+    raw: bool
+    truncate: bool
+    first: int
+
+
 class Cancel(msgspec.Struct, frozen=True, array_like=True, tag="cancel"):
     """Nobody waits for this stream or reply any more."""
 
@@ -116,8 +137,23 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, tag="reply"):
     value: list[int] | ModelStatus
 
 
-ToWorker = Load | Stream | Credit | Tokenize | Status | Cancel | Close
-FromWorker = Loaded | LoadFailed | EventFrame | Ended | Raised | Reply
+class Numbers(msgspec.Struct, frozen=True, array_like=True, tag="numbers"):
+    """What `Embed` or `Rank` asked for: little-endian float32, a row an input, and the tokens of each.
+
+    `dropped` tokens were cut off in all.
+    """
+
+    id: int
+    data: bytes
+    tokens: list[int]
+    dropped: int
+
+
+Call = Tokenize | Status | Embed | Rank
+"""What is answered at once and whole, with `Reply` or `Numbers`."""
+
+ToWorker = Load | Stream | Credit | Tokenize | Status | Embed | Rank | Cancel | Close
+FromWorker = Loaded | LoadFailed | EventFrame | Ended | Raised | Reply | Numbers
 
 _HEAD = struct.Struct("<I")
 _encoder = msgspec.msgpack.Encoder()

@@ -13,7 +13,7 @@ from edgellm import paths
 from edgellm.catalog.metadata import ModelFacts, facts
 from edgellm.errors import ConfigError
 
-_FORM = 1
+_FORM = 2
 """To be raised when facts come to mean something else."""
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import msgspec
 
-from edgellm.catalog import catalog as catalogs, in_place, model_folder
+from edgellm.catalog import catalog as catalogs, in_place, model_folder, onnx_encoder_facts
 from edgellm.catalog.catalog import Catalog, Target
 from edgellm.catalog.entry import Entry
 from edgellm.catalog.found import Found
@@ -135,7 +135,7 @@ def _of_others(text: str, catalog: Catalog, error: ModelNotFound) -> Located:
 
 
 def _runnable(located: Located) -> Located:
-    if located.kind in ("mlx", "onnx"):
+    if located.kind == "mlx" or (located.kind == "onnx" and not onnx_encoder_facts.holds_encoder(located.path)):
         raise UnsupportedModel(
             f"{located.path} is a model in the {str(located.kind).upper()} format, and this version of edgellm runs "
             "GGUF files only. Name a GGUF version of it."

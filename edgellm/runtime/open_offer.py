@@ -6,10 +6,10 @@ from collections.abc import Callable
 from pathlib import Path
 
 from edgellm.config import Settings
-from edgellm.errors import Unsupported
 from edgellm.machine.machine import Machine
 from edgellm.runtime.assemble import open_located
 from edgellm.runtime.locate import Located
+from edgellm.runtime.open_embedder import open_embedder
 from edgellm.runtime.resident import Opened
 from edgellm.runtime.standing import Kind
 
@@ -20,9 +20,7 @@ Opener = Callable[[Located, Settings, Machine], Opened]
 
 
 def opener(kind: Kind) -> Opener:
-    if kind == "embeddings":
-        raise Unsupported("This version makes no embeddings yet.")
-    return open_generator
+    return open_embedder if kind == "embeddings" else open_generator
 
 
 def open_generator(found: Located, settings: Settings, machine: Machine) -> Opened:

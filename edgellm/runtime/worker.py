@@ -1,4 +1,4 @@
-"""The worker process: hosts one `Model` and answers the frames of its parent, a `ProcessModel`, until either ends."""
+"""The worker process: hosts one `Model` or `LocalEmbedder` and answers its parent's frames until either ends."""
 
 from __future__ import annotations
 
@@ -10,16 +10,19 @@ import sys
 import time
 from contextlib import aclosing
 from io import FileIO
-from typing import Any
+from typing import TYPE_CHECKING, Any, cast
 
 from edgellm import errors
-from edgellm.model import Model, ModelStatus
+from edgellm.model import Model
 from edgellm.request import ChatRequest
 from edgellm.runtime import frames
 from edgellm.runtime.memory_limit import limit_memory
 from edgellm.runtime.outbox import Outbox, describe
 from edgellm.runtime.pipes import PipeWriter, post, start_reader
 from edgellm.telemetry import log
+
+if TYPE_CHECKING:
+    from edgellm.runtime.local_embedder import LocalEmbedder
 
 HEADROOM_BYTES = 3 << 30
 """What templates, grammars and images may allocate once the model is loaded."""
@@ -58,14 +61,19 @@ class Host:
         self._writer = writer
         self._outbox = Outbox(writer)
         self._decoder: frames.FrameDecoder[frames.ToWorker] = frames.FrameDecoder(frames.ToWorker)
-        self._model: Model | None = None
+        self._hosted: Any = None
         self._jobs: dict[int, Job] = {}
         self._loading: asyncio.Task[None] | None = None
 
     @property
     def model(self) -> Model:
-        assert self._model is not None, "the parent asked before it heard Loaded"
-        return self._model
+        assert self._hosted is not None, "the parent asked before it heard Loaded"
+        return cast(Model, self._hosted)
+
+    @property
+    def embedder(self) -> LocalEmbedder:
+        """The same, where it was an embedder that the parent had made."""
+        return cast("LocalEmbedder", self.model)
 
     def receive(self, data: bytes) -> None:
         try:
@@ -83,8 +91,8 @@ class Host:
         """Close the model and let the last frames out, those that wait already before anything that may hang."""
         self._outbox.flush()
         try:
-            if self._model is not None:
-                await self._model.aclose()
+            if self._hosted is not None:
+                await self._hosted.aclose()
         except Exception:
             _log.error("the model did not close", exc_info=True)
         self._outbox.flush()
@@ -103,14 +111,14 @@ class Host:
                 self._loading = asyncio.create_task(self._load(spec))
             case frames.Close():
                 self.close()
-            case frames.Stream() | frames.Tokenize() | frames.Status():
+            case frames.Stream() | frames.Tokenize() | frames.Status() | frames.Embed() | frames.Rank():
                 self._begin(message)
 
-    def _begin(self, message: frames.Stream | frames.Tokenize | frames.Status) -> None:
+    def _begin(self, message: frames.Stream | frames.Call) -> None:
         job = self._jobs[message.id] = Job()
         job.task = asyncio.create_task(self._run(message, job))
 
-    async def _run(self, message: frames.Stream | frames.Tokenize | frames.Status, job: Job) -> None:
+    async def _run(self, message: frames.Stream | frames.Call, job: Job) -> None:
         """Whatever happens, the parent hears how it ended, unless it cancelled."""
         id = message.id
         try:
@@ -118,7 +126,7 @@ class Host:
                 await self._stream(id, message.request, job)
                 answer: frames.FromWorker = frames.Ended(id)
             else:
-                answer = frames.Reply(id, await self._reply(message))
+                answer = await self._reply(message)
             self._tell(id, answer)
         except Exception as error:
             self._tell(id, frames.Raised(id, *describe(error, errors.EdgeLLMError)))
@@ -137,15 +145,28 @@ class Host:
                     return
                 self._outbox.event(id, event)
 
-    async def _reply(self, message: frames.Tokenize | frames.Status) -> list[int] | ModelStatus:
-        if isinstance(message, frames.Status):
-            return await self.model.status()
-        return await self.model.tokenize(message.input, message.template_args, message.tools)
+    async def _reply(self, message: frames.Call) -> frames.FromWorker:
+        match message:
+            case frames.Status(id=id):
+                return frames.Reply(id, await self.model.status())
+            case frames.Tokenize(id=id):
+                ids = await self.model.tokenize(message.input, message.template_args, message.tools)
+                return frames.Reply(id, ids)
+            case frames.Embed(id=id):
+                made = await self.embedder.embed(
+                    message.inputs, dimensions=message.dimensions, truncate=message.truncate, first=message.first
+                )
+                return frames.Numbers(id, made.vectors.astype("<f4").tobytes(), list(made.tokens), made.dropped)
+            case frames.Rank(id=id, query=query, documents=documents):
+                found = await self.embedder.rerank(
+                    query, documents, raw=message.raw, truncate=message.truncate, first=message.first
+                )
+                return frames.Numbers(id, found.scores.astype("<f4").tobytes(), list(found.tokens), found.dropped)
 
     async def _load(self, spec: frames.WorkerSpec) -> None:
         try:
             module, _, function = spec.factory.partition(":")
-            self._model = getattr(importlib.import_module(module), function)(**spec.arguments)
+            self._hosted = getattr(importlib.import_module(module), function)(**spec.arguments)
             await self.model.start()
             limit_memory(HEADROOM_BYTES + spec.growth)
             self._outbox.send(frames.Loaded(self.model.info))

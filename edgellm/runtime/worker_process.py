@@ -73,13 +73,13 @@ class WorkerProcess:
         if not answer.ended and not self.exited.done():
             self._send(frames.Cancel(answer.id))
 
-    async def call(self, message: Callable[[int], frames.Tokenize | frames.Status]) -> list[int] | ModelStatus:
-        """Send `message(id)` and wait for its reply."""
+    async def call(self, message: Callable[[int], frames.Call]) -> list[int] | ModelStatus | frames.Numbers:
+        """Send `message(id)` and wait for its reply; `Numbers` come as they are."""
         id = next(self._ids)
         self._send(message(id))
         reply = self._calls[id] = self._loop.create_future()
         try:
-            return cast("list[int] | ModelStatus", await reply)
+            return cast("list[int] | ModelStatus | frames.Numbers", await reply)
         finally:
             if self._calls.pop(id, None) and not self.exited.done():
                 self._send(frames.Cancel(id))
@@ -125,8 +125,9 @@ class WorkerProcess:
                 if answer := self._answers.pop(id, None):
                     answer.end()
             case frames.Reply(id=id, value=value):
-                if (reply := self._calls.pop(id, None)) and not reply.done():
-                    reply.set_result(value)
+                self._replied(id, value)
+            case frames.Numbers(id=id):
+                self._replied(id, message)
             case frames.Raised(id=id):
                 self._raised(id, errors.from_code(message.code, message.message, message.details))
             case frames.Loaded(info=info):
@@ -135,6 +136,10 @@ class WorkerProcess:
             case frames.LoadFailed():
                 self._reason = errors.from_code(message.code, message.message, message.details)
                 self._linger = self._loop.call_later(LINGER_S, self._process.kill)
+
+    def _replied(self, id: int, value: Any) -> None:
+        if (reply := self._calls.pop(id, None)) and not reply.done():
+            reply.set_result(value)
 
     def _raised(self, id: int, error: errors.EdgeLLMError) -> None:
         if answer := self._answers.pop(id, None):

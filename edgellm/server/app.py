@@ -13,7 +13,20 @@ from starlette.responses import Response
 from starlette.types import ASGIApp
 
 from edgellm.errors import EdgeLLMError
-from edgellm.server import anthropic, llama, metrics, ollama, ollama_library, ollama_models, openai, responses, status
+from edgellm.server import (
+    anthropic,
+    llama,
+    metrics,
+    ollama,
+    ollama_embed,
+    ollama_library,
+    ollama_models,
+    openai,
+    openai_embeddings,
+    rerank,
+    responses,
+    status,
+)
 from edgellm.server.accounted import Accounted
 from edgellm.server.auth import EVERYBODY, Access, Auth
 from edgellm.server.error_status import code_of, internal_error, refusal, response_for
@@ -69,8 +82,9 @@ def _application() -> FastAPI:
     """All routes, and how errors become answers."""
     app = FastAPI(title="edgellm", docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=_NO_TELEMETRY)
     app.openapi = partial(document, app)  # type: ignore[method-assign]
-    for dialect in (openai, responses, llama, anthropic, ollama, ollama_models, ollama_library, status, metrics):
-        app.include_router(dialect.router)
+    of_texts = (openai, responses, llama, anthropic, ollama, openai_embeddings, ollama_embed, rerank)
+    for routes in (*of_texts, ollama_models, ollama_library, status, metrics):
+        app.include_router(routes.router)
     app.add_exception_handler(EdgeLLMError, _edgellm_error)
     app.add_exception_handler(RequestValidationError, _invalid_body)
     app.add_exception_handler(HTTPException, _http_error)

@@ -19,7 +19,7 @@ from edgellm import errors
 from edgellm.events import Event, Failed, Finished, Started, Text
 from edgellm.model import ModelInfo, ModelStatus
 from edgellm.request import ChatRequest, Conversation, Prompt, ask
-from edgellm.runtime import frames, process_model
+from edgellm.runtime import frames, worker_slot
 from edgellm.runtime.process_model import ProcessModel, WorkerSpec
 from edgellm.runtime.spawn import exit_words
 from tests.doubles import wire
@@ -193,12 +193,12 @@ async def test_a_crash_at_load_says_how_and_three_of_them_say_stop(
     scripted: MakeModel, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     model = scripted(load_crash="kill", log=tmp_path / "log")
-    for _ in range(process_model.CRASHES):
+    for _ in range(worker_slot.CRASHES):
         with pytest.raises(errors.WorkerDied, match=r"while loading it .*SIGKILL"):
             await model.start()
     with pytest.raises(errors.WorkerDied, match="3 times within a minute"):
         await model.start()
-    monkeypatch.setattr(process_model, "CRASH_WINDOW_S", 0.0)
+    monkeypatch.setattr(worker_slot, "CRASH_WINDOW_S", 0.0)
     with pytest.raises(errors.WorkerDied, match="SIGKILL"):
         await model.start()
 

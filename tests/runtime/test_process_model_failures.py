@@ -111,7 +111,7 @@ async def test_a_worker_that_writes_garbage_is_stopped(scripted: MakeModel) -> N
     model = scripted(events=100_000, delay_s=0.001)
     async with aclosing(model.stream(ask("x"))) as events:
         await anext(events)
-        process = model._process
+        process = model._slot.process
         assert process
         process._receive(b"\xff" * 8)
         *_, last = [event async for event in events]

@@ -37,11 +37,15 @@ _BLOCKS = (
 
 @dataclass(slots=True)
 class Facts:
-    """What a sound header says. `values` holds scalars, and arrays of at most 1024 numbers as tuples."""
+    """What a sound header says. `values` holds scalars, and arrays of at most 1024 numbers as tuples.
+
+    `heads` are the tensors that make scores of hidden states.
+    """
 
     version: int = 0
     values: dict[str, Any] = field(default_factory=dict)
     lengths: dict[str, int] = field(default_factory=dict)
+    heads: frozenset[bytes] = frozenset()
 
     @property
     def architecture(self) -> str:
@@ -89,7 +93,8 @@ def _facts(path: Path, cursor: Cursor) -> Facts:
         tensors = cursor.count(24, _TENSORS, "tensors")
         for _ in range(cursor.count(13, _KEYS, "settings")):
             _read_value(cursor, facts)
-        _check_tensors(cursor, tensors, _alignment(facts))
+        names = _check_tensors(cursor, tensors, _alignment(facts))
+        facts.heads = frozenset(name for name in names if name.startswith(b"cls."))
         hyperparameters.check(facts.architecture, facts.values, facts.lengths)
     except Damaged as reason:
         raise NotAModel(f"{path} is damaged: {reason}. Download it again.") from None
@@ -151,8 +156,8 @@ def _alignment(facts: Facts) -> int:
     return alignment
 
 
-def _check_tensors(cursor: Cursor, count: int, alignment: int) -> None:
-    """Every tensor's data must lie within the file, one after the other."""
+def _check_tensors(cursor: Cursor, count: int, alignment: int) -> set[bytes]:
+    """The tensors' names. Every tensor's data must lie within the file, one after the other."""
     names: set[bytes] = set()
     expected = 0
     for _ in range(count):
@@ -169,6 +174,7 @@ def _check_tensors(cursor: Cursor, count: int, alignment: int) -> None:
     needed = _padded(cursor.at, alignment) + last
     if needed > cursor.end:
         raise Damaged(f"it is cut off at {cursor.end:,} of {needed:,} bytes")
+    return names
 
 
 def _read_tensor(cursor: Cursor) -> tuple[bytes, int, int]:

@@ -1,0 +1,114 @@
+"""Opens a model on this machine for embeddings or ranking: in a worker process, as long as its inputs may be here."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import msgspec
+
+from edgellm import paths
+from edgellm.catalog.metadata import ModelFacts
+from edgellm.config import ModelSettings, Settings
+from edgellm.errors import LoadError, ModelNotFound, NotEnoughMemory
+from edgellm.machine.machine import Machine
+from edgellm.model import ModelInfo
+from edgellm.runtime.frames import WorkerSpec
+from edgellm.runtime.known_facts import facts_of
+from edgellm.runtime.locate import Located
+from edgellm.runtime.process_embedder import ProcessEmbedder
+from edgellm.runtime.resident import Opened
+from edgellm.runtime.threads import threads
+
+LONGEST, SHORTEST = 8192, 512
+"""Tokens that an input may have where there is room, and those that must fit."""
+
+_AROUND = 192 << 20
+"""A process with its libraries, and what a model takes whose header tells nothing."""
+
+
+def open_embedder(found: Located, settings: Settings, machine: Machine) -> Opened:
+    """Not loaded yet. Its inputs may be so long as fits `machine`. Raises NotEnoughMemory unless told not to check."""
+    chosen = msgspec.structs.replace(settings.model_settings(), threads=threads(settings, machine))
+    try:
+        facts = facts_of(found.path)
+    except (LoadError, ModelNotFound, OSError):
+        facts = None  # whoever loads it says why
+    needed = _size(found.path) + _AROUND
+    if facts is not None:
+        chosen = _fitting(facts, chosen, machine)
+        needed = memory(facts, chosen)
+        if settings.memory_check and needed > machine.usable_memory:
+            raise _refusal(found.name, needed, machine.usable_memory)
+    notes = (found.reason,) if found.reason else ()
+    info = ModelInfo(name=found.name, backend="llama.cpp" if found.kind == "gguf" else "onnx", notes=notes)
+    arguments: dict[str, Any] = {
+        "path": str(found.path),
+        "name": found.name,
+        "kind": found.kind,
+        "settings": msgspec.to_builtins(chosen),
+        "least_dimensions": found.entry.least_dimensions if found.entry is not None else 0,
+    }
+    spec = WorkerSpec(f"{__name__}:local_embedder", arguments)
+    embedder = ProcessEmbedder(spec, info, paths.logs_dir() / "worker.log")
+    weights = facts.weight_bytes if facts is not None and found.kind == "gguf" else 0
+    return Opened(embedder, needed, mapped_bytes=weights)
+
+
+def local_embedder(path: str, name: str, kind: str, settings: dict[str, Any], least_dimensions: int = 0) -> Any:
+    """What a worker process hosts: the model at `path` as a `LocalEmbedder` called `name`."""
+    from edgellm.backends.embedding import EmbeddingBackend
+    from edgellm.runtime.local_embedder import LocalEmbedder
+
+    chosen = msgspec.convert(settings, ModelSettings)
+
+    def load() -> EmbeddingBackend:
+        if kind == "onnx":
+            from edgellm.backends.onnx_embedding import OnnxEmbedding
+
+            return OnnxEmbedding.load(Path(path), chosen)
+        from edgellm.backends.llamacpp.embedding import LlamaCppEmbedding
+
+        return LlamaCppEmbedding.load(Path(path), chosen)
+
+    return LocalEmbedder(load, ModelInfo(name=name), least_dimensions=least_dimensions, room=chosen.queue)
+
+
+def memory(facts: ModelFacts, settings: ModelSettings) -> int:
+    """Bytes for weights and for the longest input.
+
+    llama.cpp keeps a row over the whole vocabulary for every token that it computes at once, and decoders fill it.
+    """
+    tokens = settings.context or min(facts.context or LONGEST, LONGEST)
+    kv = sum(2 * (layer.key + layer.value) for layer in facts.layers) * tokens
+    steps = kv and (settings.pooling == "last" or (settings.pooling == "auto" and facts.pools_last))
+    at_once = min(tokens, settings.batch) if steps else tokens
+    rows = facts.vocabulary * (2 if kv else 1) if facts.format == "gguf" else 0
+    each = 4 * (rows + 8 * facts.embedding + 3 * facts.feed_forward)
+    return facts.weight_bytes + kv + at_once * each + 4 * at_once * at_once + _AROUND
+
+
+def _fitting(facts: ModelFacts, settings: ModelSettings, machine: Machine) -> ModelSettings:
+    """`settings` with a context named: what was asked for, else half of the longest until it fits."""
+    longest = min(facts.context or LONGEST, settings.context or LONGEST)
+    while True:
+        tried = msgspec.structs.replace(settings, context=longest)
+        if settings.context or longest <= SHORTEST or memory(facts, tried) <= machine.usable_memory:
+            return tried
+        longest = max(SHORTEST, longest // 2)
+
+
+def _refusal(name: str, needed: int, available: int) -> NotEnoughMemory:
+    return NotEnoughMemory(
+        f"{name} needs {needed / 2**30:.1f} GiB of memory for embeddings, and {available / 2**30:.1f} GiB are free. "
+        "Set a smaller context, close other programs, or choose a smaller model.",
+        needed,
+        available,
+    )
+
+
+def _size(path: Path) -> int:
+    try:
+        return sum(each.stat().st_size for each in ([path] if path.is_file() else path.rglob("*.onnx*")))
+    except OSError:
+        return 0
