@@ -27,16 +27,22 @@ def serve(
     gpu_layers: options.GpuLayers = None,
     kv_type: options.KvType = None,
     flash_attention: options.FlashAttention = None,
+    backend: options.Backend = None,
     offline: options.Offline = None,
+    no_auth: options.NoAuth = False,
+    plain: options.Plain = False,
     log_level: options.LogLevel = None,
+    log_file: options.LogFile = None,
 ) -> int:
     """Serve the models on this machine over HTTP until Ctrl-C: each is loaded when somebody asks for it.
 
     A model named with -m is fetched if need be, loaded at once, and stays in memory.
     """
     from edgellm import config
+    from edgellm.cli import live_table
     from edgellm.server import serve as server
     from edgellm.server.pooled_models import PooledModels
+    from edgellm.telemetry import log
 
     settings = config.load(
         {
@@ -55,13 +61,18 @@ def serve(
             "gpu_layers": gpu_layers,
             "kv_type": kv_type,
             "flash_attention": flash_attention,
+            "backend": backend,
             "offline": offline,
+            "auth": "off" if no_auth else None,
             "log_level": log_level,
+            "log_file": log_file,
         }
     )
+    log.configure(settings.log_level, settings.log_file)
+    view = server.announced if plain or not live_table.possible() else live_table.shown
     if model is None and settings.model == "default":
-        return server.run(PooledModels(settings), settings.host, settings.port, preload=False)
-    return server.run(_with_first(settings), settings.host, settings.port)
+        return server.run(PooledModels(settings), settings, view, preload=False)
+    return server.run(_with_first(settings), settings, view)
 
 
 def _with_first(settings: Settings) -> PooledModels:

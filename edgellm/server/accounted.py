@@ -34,7 +34,7 @@ class Accounted:
         asked = self._seconds(dict(scope["headers"]).get(HEADER))
         deadline = time.monotonic() + asked if asked else None
         state = scope.setdefault("state", {})
-        record = Record(state.get("request_id", ""), scope["method"], ELSEWHERE, deadline)
+        record = Record(state.get("request_id", ""), scope["method"], scope["path"][:200], deadline)
 
         async def noted(message: Message) -> None:
             if message["type"] == "http.response.start":

@@ -41,13 +41,13 @@ class Guard:
         hosts: frozenset[str] | None,
         max_body: int = MAX_BODY,
         closing: Callable[[], bool] = lambda: False,
-        body_s: float = BODY_S,
+        body_s: float | None = None,
     ) -> None:
         self.app = app
         self.hosts = hosts
         self.max_body = max_body
         self.closing = closing
-        self.body_s = body_s
+        self.body_s = BODY_S if body_s is None else body_s
 
     async def __call__(self, scope: Scope, receive: Receive, send: Send) -> None:
         if scope["type"] != "http":

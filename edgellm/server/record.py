@@ -12,7 +12,9 @@ HUNG_UP = 499
 
 
 class Record:
-    """Times are seconds of `time.monotonic`; `status` is 0 until the answer has begun, `deadline` None for no limit.
+    """`path` is what was asked for, `route` (once it ended) the route's own path, and "other" where there is none.
+
+    Times are seconds of `time.monotonic`; `status` is 0 until the answer has begun, `deadline` None for no limit.
 
     While an answer runs, `completion_tokens` counts its pieces; when a choice ends, its exact count takes their place.
     """
@@ -31,15 +33,16 @@ class Record:
         "last",
         "method",
         "model",
+        "path",
         "prompt_tokens",
         "route",
         "status",
     )
 
-    def __init__(self, id: str, method: str, route: str, deadline: float | None = None) -> None:
-        self.id, self.method, self.route = id, method, route
+    def __init__(self, id: str, method: str, path: str, deadline: float | None = None) -> None:
+        self.id, self.method, self.path = id, method, path
         self.deadline = deadline
-        self.key = self.model = self.error = ""
+        self.key = self.model = self.error = self.route = ""
         self.status = 0
         self.prompt_tokens = self.cached_tokens = self.completion_tokens = 0
         self.begin = time.monotonic()

@@ -24,6 +24,7 @@ from edgellm.server.app import LOOPBACK, create_app
 from edgellm.server.auth import EVERYBODY, Access, is_loopback
 from edgellm.server.connection import limited
 from edgellm.server.key_store import KeyStore
+from edgellm.server.library import Library
 from edgellm.server.models import Models
 from edgellm.server.traffic import Traffic
 from edgellm.telemetry import log
@@ -60,15 +61,15 @@ async def announced(serving: Serving) -> None:
         print(f"Warning: everyone who can reach {serving.host} can use this server: no key is asked.", file=sys.stderr)
 
 
-def run(models: Models, settings: Settings, view: View = announced) -> int:
+def run(models: Models, settings: Settings, view: View = announced, *, preload: bool = True) -> int:
     """Serve `models` at the address of `settings` (port 0: any free one), shown by `view`; returns the exit status.
 
-    The default model is loaded first. Raises ConfigError when the address cannot be had, or when others could come in
-    without a key; LoadError when the model cannot be loaded.
+    With `preload` the default model is loaded first. Raises ConfigError when the address cannot be had, or when others
+    could come in without a key; LoadError when the model cannot be loaded.
     """
     with asyncio.Runner(loop_factory=_loop_factory()) as runner:
         try:
-            return runner.run(_serve(models, settings, view))
+            return runner.run(_serve(models, settings, view, preload))
         except KeyboardInterrupt:
             return _INTERRUPTED
 
@@ -86,7 +87,7 @@ def access_of(settings: Settings, token: str = "") -> Access:
     return Access(keys, always, token)
 
 
-async def _serve(models: Models, settings: Settings, view: View) -> int:
+async def _serve(models: Models, settings: Settings, view: View, preload: bool) -> int:
     try:
         token = secrets.token_urlsafe(32)
         access = access_of(settings, token)
@@ -96,16 +97,22 @@ async def _serve(models: Models, settings: Settings, view: View) -> int:
                 await asyncio.to_thread(stack.enter_context, instance.claim(url, token))
             except (EdgeLLMError, OSError) as error:  # a home that cannot be written; others just do not find us
                 _log.warning("the server's address could not be written down", error=str(error))
-            return await _answer(models, settings, listener, access, view, url)
+            loading = asyncio.create_task(models.load("") if preload else asyncio.sleep(0))
+            return await _answer(models, settings, listener, access, view, url, loading)
     finally:
         await models.aclose()
 
 
 async def _answer(
-    models: Models, settings: Settings, listener: socket.socket, access: Access, view: View, url: str
+    models: Models,
+    settings: Settings,
+    listener: socket.socket,
+    access: Access,
+    view: View,
+    url: str,
+    loading: asyncio.Task[None],
 ) -> int:
     """Answer at once, load meanwhile: early requests wait for the model, and /health says that it loads."""
-    loading = asyncio.create_task(models.load(""))
     traffic = Traffic()
     server: Server
     app = create_app(
@@ -116,6 +123,7 @@ async def _answer(
         access=access,
         traffic=traffic,
         deadline_s=settings.deadline,
+        library=Library(settings.offline),
     )
     server = Server(configure(app, settings.connections))
     serving = asyncio.create_task(server.serve([listener]))

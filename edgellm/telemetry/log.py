@@ -53,7 +53,7 @@ def get(name: str) -> Logger:
 
 
 def configure(level: Level = "warning", file: str | Path = "", stream: TextIO | None = None) -> None:
-    """Log from `level` on, added to `file` if given, else to `stream`, else to standard error.
+    """Log from `level` on, added to `file` as lines of JSON if given, else to `stream`, else to standard error.
 
     Raises ConfigError when the file cannot be opened; the log then stays as it was.
     """
@@ -78,13 +78,14 @@ class _Sink:
         self.threshold = _SEVERITY[level]
         self._owned = owned
         self._stream = owned or stream
+        self._json = owned is not None
         self._lock = threading.Lock()
         self._logger: Any = None
 
     def write(self, level: Level, name: str, event: str, values: dict[str, Any]) -> None:
         with self._lock:
             if self._logger is None:
-                self._logger = _structlog(self._stream or sys.stderr)
+                self._logger = _structlog(self._stream or sys.stderr, self._json)
         self._logger.bind(logger=name).log(_SEVERITY[level], event, **values)
 
     def close(self) -> None:
@@ -92,14 +93,14 @@ class _Sink:
             self._owned.close()
 
 
-def _structlog(stream: TextIO) -> Any:
+def _structlog(stream: TextIO, json: bool) -> Any:
     import structlog
 
     chain = [
         structlog.processors.add_log_level,
         structlog.processors.TimeStamper(fmt="iso", utc=True),
         _without_content,
-        *_rendering(stream),
+        *_rendering(stream, json),
     ]
     return structlog.wrap_logger(
         structlog.WriteLogger(stream),
@@ -109,9 +110,11 @@ def _structlog(stream: TextIO) -> Any:
     )
 
 
-def _rendering(stream: TextIO) -> list[Any]:
+def _rendering(stream: TextIO, json: bool) -> list[Any]:
     import structlog
 
+    if json:
+        return [structlog.processors.format_exc_info, structlog.processors.JSONRenderer(ensure_ascii=False)]
     if stream.isatty():
         plain = structlog.dev.plain_traceback
         return [structlog.dev.ConsoleRenderer(colors=sys.platform != "win32", exception_formatter=plain)]

@@ -19,8 +19,8 @@ from edgellm.server.pooled_models import PooledModels
 def served(command, monkeypatch: pytest.MonkeyPatch) -> list[Any]:  # type: ignore[no-untyped-def]
     calls: list[Any] = []
 
-    def run(models: PooledModels, host: str, port: int, *, preload: bool = True) -> int:
-        calls.append((models, host, port, preload))
+    def run(models: PooledModels, settings: Settings, view: Any, *, preload: bool = True) -> int:
+        calls.append((models, settings, view, preload))
         return 130
 
     monkeypatch.setattr(server, "run", run)
@@ -42,15 +42,16 @@ def found(monkeypatch: pytest.MonkeyPatch) -> list[tuple[Settings, str]]:
 
 def test_without_a_model_each_is_loaded_when_it_is_asked_for(command, served, found) -> None:
     assert command("serve").code == 130
-    ((models, host, port, preload),) = served
-    assert (host, port, preload) == ("127.0.0.1", 11435, False)
+    ((models, settings, view, preload),) = served
+    assert (settings.host, settings.port, settings.auth, preload) == ("127.0.0.1", 11435, "auto", False)
+    assert view is server.announced  # stdout is no terminal here
     assert asyncio.run(models.list()) == [] and found == []
 
 
 def test_options_win(command, served, found) -> None:
     command("serve", "-m", "x", "--host", "::1", "--port", "0", "--parallel", "4", "--queue", "9", "--no-prefix-cache")
-    models = served[0][0]
-    assert served[0][1:] == ("::1", 0, True)
+    models, used, _, preload = served[0]
+    assert (used.host, used.port, preload) == ("::1", 0, True)
     ((settings, name),) = found
     assert name == "x"
     assert (settings.parallel, settings.queue, settings.prefix_cache) == (4, 9, False)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import http.client
 import json
 import socket
@@ -14,7 +15,6 @@ from typing import Any
 
 from edgellm.model import Model
 from edgellm.server.app import create_app
-from edgellm.server.library import Library
 from edgellm.server.models import Models, OneModel
 from edgellm.server.serve import Server, configure, listen
 
@@ -63,11 +63,17 @@ class LiveServer:
 
 @contextmanager
 def live_server(
-    model: Model, aliases: tuple[str, ...] = (), *, models: Models | None = None, library: Library | None = None
+    model: Model,
+    aliases: tuple[str, ...] = (),
+    *,
+    models: Models | None = None,
+    protocol: type[asyncio.Protocol] | None = None,
+    **options: Any,
 ) -> Iterator[LiveServer]:
-    """Serves `model`, or `models` instead of it."""
+    """Serves `model`, or `models` instead of it. `options` are those of `create_app`."""
     listener = listen("127.0.0.1", 0)
-    server = Server(configure(create_app(models or OneModel(model, aliases), library=library)))
+    server = Server(configure(create_app(models or OneModel(model, aliases), **options)))
+    server.config.http = protocol or server.config.http
     thread = threading.Thread(target=server.run, args=([listener],), daemon=True)
     server.config.timeout_graceful_shutdown = 1
     server.capture_signals = _no_signals  # type: ignore[method-assign]

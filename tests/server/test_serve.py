@@ -17,6 +17,7 @@ from typing import Any
 
 import pytest
 
+from edgellm.config import Settings
 from edgellm.errors import ConfigError
 from edgellm.server.models import OneModel
 from edgellm.server.serve import listen, run
@@ -26,6 +27,7 @@ from tests.doubles.live_server import wait_until
 ROOT = Path(__file__).parents[2]
 SCRIPT = """
 import sys
+from edgellm.config import Settings
 from edgellm.errors import EdgeLLMError, LoadError
 from edgellm.server.models import OneModel
 from edgellm.server.serve import run
@@ -35,7 +37,7 @@ from tests.doubles.live_server import wait_until
 model = EchoModel("my-echo")
 {setup}
 try:
-    code = run(OneModel(model, ("default", "my-echo")), "127.0.0.1", 0)
+    code = run(OneModel(model, ("default", "my-echo")), Settings(host="127.0.0.1", port=0, grace={grace}))
 except EdgeLLMError as error:
     print("error:", error)
     code = 1
@@ -56,8 +58,8 @@ needs_signals = pytest.mark.skipif(sys.platform == "win32", reason="a test there
 
 
 @contextmanager
-def started(setup: str = "") -> Iterator[subprocess.Popen[str]]:
-    command = [sys.executable, "-c", SCRIPT.format(setup=setup)]
+def started(setup: str = "", grace: float = 1.0) -> Iterator[subprocess.Popen[str]]:
+    command = [sys.executable, "-c", SCRIPT.format(setup=setup, grace=grace)]
     pipes = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
     with tempfile.TemporaryDirectory() as home:
         environ = {**os.environ, "PYTHONPATH": ".", "EDGELLM_HOME": home}
@@ -117,7 +119,7 @@ def _ask(port: int, name: str) -> tuple[int, dict[str, Any]]:
 def test_a_second_ctrl_c_does_not_wait() -> None:
     body = b'{"prompt": "x"}'
     head = b"POST /v1/completions HTTP/1.1\r\nhost: localhost\r\ncontent-type: application/json\r\n"
-    with started("model.hold = True; import edgellm.server.serve as s; s.GRACE_S = 600") as process:
+    with started("model.hold = True", grace=600) as process:
         port = port_of(process)
         with socket.create_connection(("127.0.0.1", port), timeout=20) as sock:
             sock.sendall(head + b"content-length: %d\r\n\r\n" % len(body) + body)
@@ -163,7 +165,7 @@ def test_a_port_in_use(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     with socket.create_server(("127.0.0.1", 0)) as taken:
         port = taken.getsockname()[1]
         with pytest.raises(ConfigError, match=f"Port {port} .* in use.*--port"):
-            run(OneModel(model), "127.0.0.1", port)
+            run(OneModel(model), Settings(host="127.0.0.1", port=port))
     assert model.closed
 
 

@@ -85,7 +85,7 @@ def test_a_file_is_added_to_and_let_go(tmp_path, stream) -> None:
         log.get("x").warning("grüße")
     log.configure(stream=stream)
     log.get("x").warning("elsewhere")
-    assert file.read_text(encoding="utf-8").count("event=grüße") == 2
+    assert file.read_text(encoding="utf-8").count('"event": "grüße"') == 2
     assert "elsewhere" not in file.read_text(encoding="utf-8")
 
 
