@@ -1,171 +1,276 @@
-"""A `Model` behind an OpenAI-compatible server (llama-server, vLLM, Ollama, edgellm): chat completions, streamed."""
+"""A `Model` behind an OpenAI-compatible server: edgellm's own, llama-server, vLLM, Ollama or any other."""
 
 from __future__ import annotations
 
+import asyncio
 import json
+import os
 import time
-from collections.abc import AsyncIterator, Iterator
-from contextlib import asynccontextmanager, contextmanager
-from typing import TYPE_CHECKING, Any
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from contextlib import aclosing, asynccontextmanager, contextmanager
+from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
 
-from msgspec.structs import replace
+import msgspec
 
-from edgellm.errors import ModelNotFound, RequestError, Unavailable, Unsupported
-from edgellm.events import Event, Finished, FinishReason, Reasoning, Started, Text, Timings, Usage
+from edgellm.errors import DeadlineExceeded, EdgeLLMError, ModelNotFound, RequestError, Unavailable, Unsupported
+from edgellm.events import Event
 from edgellm.messages import Tool
 from edgellm.model import ModelInfo, ModelStatus
-from edgellm.remote.refusal import refusal, words
-from edgellm.request import ChatRequest, Conversation, Input, SamplingParams
+from edgellm.remote.flavour import Flavour, flavour_of, info_of, names_of
+from edgellm.remote.refusal import refusal
+from edgellm.remote.reply import Reply
+from edgellm.remote.request_body import body_of, messages_of, path_of, tools_of
+from edgellm.request import ChatRequest, Conversation, Infill, Input, TokenIds
 
 if TYPE_CHECKING:
     import httpx
 
-_CONNECT_S, _SILENCE_S = 10.0, 600.0
-"""How long to wait for a connection, and for the next bytes of an answer: prompts may take minutes."""
+KEY_VARIABLE = "OPENAI_API_KEY"
+"""Where other programs look for a key too."""
 
-_SAMPLING = ("temperature", "top_p", "frequency_penalty", "presence_penalty", "seed")
+
+class Patience(msgspec.Struct, frozen=True):
+    """Seconds: for a connection, for the first words of an answer (prompts may take minutes), between two pieces of
+    it, and for all of it (None: without end)."""
+
+    connect_s: float = 10.0
+    first_s: float = 600.0
+    silence_s: float = 600.0
+    total_s: float | None = None
+
+
+USUAL = Patience()
+
+
+def key_of(environ: Mapping[str, str] = os.environ, variable: str = KEY_VARIABLE) -> str:
+    """The key that the environment has; "" if none."""
+    return environ.get(variable, "")
 
 
 class OpenAIServer:
     """`url` with or without `/v1` at its end; `name` is the server's own name of the model, else its first is taken.
 
-    Belongs to the event loop that first uses it. Timings are those seen from here.
+    `api_key` goes to this server alone. Belongs to the event loop that first uses it. Timings are the server's own
+    where it tells them, else those seen from here.
     """
 
-    def __init__(self, url: str, name: str = "", api_key: str = "") -> None:
-        self.url = url.rstrip("/").removesuffix("/v1") + "/v1"
+    def __init__(self, url: str, name: str = "", api_key: str = "", patience: Patience = USUAL) -> None:
+        self._root = url.rstrip("/").removesuffix("/v1")
+        self.url = self._root + "/v1"
+        self.flavour: Flavour = "other"
         self._info = ModelInfo(name=name, backend="openai")
         self._headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+        self._patience = patience
         self._client: httpx.AsyncClient | None = None
+        self._known = False
 
     @property
     def info(self) -> ModelInfo:
         return self._info
 
     async def start(self) -> None:
-        """Ask which models there are. Raises Unavailable, ModelNotFound."""
-        if self._client is not None:
+        """Ask which models there are. Raises Unavailable, ModelNotFound, RequestError for a wrong key or address."""
+        if self._known:
             return
-        import httpx
-
-        timeout = httpx.Timeout(_SILENCE_S, connect=_CONNECT_S)
-        # A proxy that leads out of this network does not lead back to this machine.
-        self._client = httpx.AsyncClient(headers=self._headers, timeout=timeout, trust_env=not _is_here(self.url))
         try:
-            self._info = replace(self._info, name=await self._model_name(self._client))
+            entry = self._chosen(await self._entries())
         except BaseException:
             await self.aclose()
             raise
+        self.flavour = flavour_of(entry)
+        self._info = info_of(entry, "" if self.flavour != "other" else "openai")
+        self._known = True
+
+    async def models(self) -> list[ModelInfo]:
+        """All models that the server lists. Raises as `start`."""
+        return [info_of(entry) for entry in await self._entries()]
+
+    async def health(self) -> bool:
+        """Whether the server answers and is ready; servers without a word for that are if they list their models."""
+        try:
+            with _told(self.url):
+                response = await self._http().get(f"{self._root}/health")
+            return response.is_success if response.status_code != 404 else bool(await self._entries())
+        except EdgeLLMError:
+            return False
 
     async def stream(self, request: ChatRequest) -> AsyncIterator[Event]:
         await self.start()
-        body = _body(request, self._info.name)
-        reply = _Reply(time.perf_counter())
-        async with self._post(body) as response:
-            async for line in response.aiter_lines():
-                for event in reply.events(line):
-                    yield event
-                if reply.done:
-                    break
-        yield reply.finished()
+        body = body_of(request, self._info.name, self.flavour)
+        reply = Reply(time.perf_counter(), request.n)
+        lines = self._lines(path_of(request.input), body, request.deadline_s)
+        try:
+            async with aclosing(lines):
+                async for line in lines:
+                    for event in reply.events(line):
+                        yield event
+                    if reply.done:
+                        break
+            last = reply.finished()
+        except EdgeLLMError as error:
+            if not reply.started:
+                raise
+            last = reply.failed(error)
+        for event in last:
+            yield event
 
     async def tokenize(
         self, input: Input, template_args: dict[str, Any] | None = None, tools: tuple[Tool, ...] = ()
     ) -> list[int]:
-        raise Unsupported("a server that speaks OpenAI's dialect does not tell its tokens")
+        """By the server's /tokenize, which edgellm, vLLM and llama-server have. Raises Unsupported without one."""
+        await self.start()
+        if isinstance(input, TokenIds):
+            return list(input.ids)
+        if isinstance(input, Infill):
+            raise Unsupported("a server does not tell the tokens of a text with a hole in it")
+        asked: dict[str, Any] = {"model": self._info.name}
+        if isinstance(input, Conversation) and self.flavour != "llama-server":
+            asked |= {"messages": messages_of(input)} | ({"tools": tools_of(tools)} if tools else {})
+            asked |= {"chat_template_kwargs": template_args} if template_args else {}
+            asked |= {"continue_final_message": True, "add_generation_prompt": False} if input.continue_last else {}
+        else:
+            asked |= {"add_special": True}
+            asked["prompt"] = asked["content"] = await self._rendered(input, template_args, tools)
+        return _tokens(await self._asked("/tokenize", asked))
 
     async def status(self) -> ModelStatus:
-        return ModelStatus()
+        """What edgellm's own /health tells of the model; all zeros for other servers."""
+        if self.flavour != "edgellm":
+            return ModelStatus()
+        with _told(self.url):
+            response = await self._http().get(f"{self._root}/health")
+        try:
+            told = response.json()["models"][self._info.name]
+            return msgspec.convert(told, ModelStatus, strict=False)
+        except (ValueError, KeyError, TypeError):
+            return ModelStatus()
 
     async def aclose(self) -> None:
         client, self._client = self._client, None
+        self._known = False
         if client is not None:
             await client.aclose()
 
-    async def _model_name(self, client: httpx.AsyncClient) -> str:
+    # -- asking ---------------------------------------------------------------------------------------------------
+
+    def _http(self) -> httpx.AsyncClient:
+        if self._client is None:
+            import httpx
+
+            timeout = httpx.Timeout(self._patience.silence_s, connect=self._patience.connect_s)
+            # A proxy that leads out of this network does not lead back to this machine.
+            self._client = httpx.AsyncClient(headers=self._headers, timeout=timeout, trust_env=not is_here(self.url))
+        return self._client
+
+    async def _entries(self) -> list[dict[str, Any]]:
         with _told(self.url):
-            response = await client.get(f"{self.url}/models")
-            if response.is_error:
-                raise refusal(self.url, response.status_code, response.text)
-            try:
-                names = [str(model["id"]) for model in response.json()["data"]]
-            except (ValueError, KeyError, TypeError):
-                raise Unavailable(
-                    f"{self.url} does not answer as an OpenAI-compatible server. Check the URL."
-                ) from None
-        wanted = self._info.name or next(iter(names), "")
-        if not wanted:
+            response = await self._http().get(f"{self.url}/models")
+        if response.is_error:
+            raise refusal(self.url, response.status_code, response.text)
+        try:
+            entries = [dict(entry) for entry in response.json()["data"]]
+            if not all(isinstance(entry["id"], str) for entry in entries):
+                raise TypeError
+        except (ValueError, KeyError, TypeError):
+            raise Unavailable(f"{self.url} does not answer as an OpenAI-compatible server. Check the URL.") from None
+        return entries
+
+    def _chosen(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
+        """The entry of the model that was named; a name that is not listed may be known to the server all the same."""
+        wanted = self._info.name
+        if not entries and not wanted:
             raise ModelNotFound(f"{self.url} serves no model. Load one there.")
-        return wanted
+        if not wanted:
+            return entries[0]
+        named = next((entry for entry in entries if wanted in names_of(entry)), None)
+        return named or {"id": wanted, "owned_by": entries[0].get("owned_by") if entries else ""}
+
+    async def _rendered(self, input: Input, template_args: dict[str, Any] | None, tools: tuple[Tool, ...]) -> str:
+        """llama-server tells the tokens of text only, and the text of messages elsewhere."""
+        if not isinstance(input, Conversation):
+            return cast(str, getattr(input, "text", ""))
+        asked = {"messages": messages_of(input), "chat_template_kwargs": template_args or {}, "tools": tools_of(tools)}
+        return str((await self._asked("/apply-template", asked)).get("prompt", ""))
+
+    async def _asked(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
+        with _told(self.url):
+            response = await self._http().post(f"{self._root}{path}", json=body)
+        if response.status_code in (404, 405, 501) and "model" not in response.text:
+            raise Unsupported(f"{self._root} has no {path}: it does not tell its tokens")
+        if response.is_error:
+            raise refusal(self.url, response.status_code, response.text)
+        told = response.json()
+        return told if isinstance(told, dict) else {}
+
+    async def _lines(self, path: str, body: dict[str, Any], deadline_s: float | None) -> AsyncGenerator[str, None]:
+        """The lines of the answer, each in its time."""
+        clock = _Clock(self._patience, deadline_s)
+        async with self._post(path, body, clock) as response:
+            lines = response.aiter_lines()
+            while True:
+                with _told(self.url):
+                    line = await clock.bounded(anext(lines, None))
+                if line is None:
+                    return
+                yield line
 
     @asynccontextmanager
-    async def _post(self, body: dict[str, Any]) -> AsyncIterator[httpx.Response]:
-        assert self._client is not None
+    async def _post(self, path: str, body: dict[str, Any], clock: _Clock) -> AsyncIterator[httpx.Response]:
+        client = self._http()
         with _told(self.url):
-            async with self._client.stream("POST", f"{self.url}/chat/completions", json=body) as response:
-                if response.is_error:
-                    text = (await response.aread()).decode("utf-8", "replace")
-                    raise refusal(self.url, response.status_code, text)
-                yield response
-
-
-class _Reply:
-    """The lines of one answer to events."""
-
-    def __init__(self, asked: float) -> None:
-        self.done = False
-        self._asked = asked
-        self._first = self._last = 0.0
-        self._reason: FinishReason = "stop"
-        self._usage: dict[str, Any] = {}
-
-    def events(self, line: str) -> list[Event]:
-        if not line.startswith("data:"):
-            return []
-        data = line[5:].strip()
-        if data == "[DONE]":
-            self.done = True
-            return []
+            request = client.build_request("POST", f"{self.url}{path}", json=body)
+            response = await clock.bounded(client.send(request, stream=True))
         try:
-            chunk = json.loads(data)
-        except ValueError:
-            raise Unavailable("the server broke off its answer with something that is not JSON") from None
-        if error := chunk.get("error"):
-            raise Unavailable(f"the server broke off its answer: {words(error)}")
-        self._usage = chunk.get("usage") or self._usage
-        return [event for choice in chunk.get("choices", ()) for event in self._choice(choice)]
-
-    def _choice(self, choice: dict[str, Any]) -> list[Event]:
-        delta = choice.get("delta") or {}
-        if choice.get("finish_reason") in ("stop", "length", "tool_calls"):
-            self._reason = choice["finish_reason"]
-        text, reasoning = delta.get("content"), delta.get("reasoning_content") or delta.get("reasoning")
-        if not text and not reasoning:
-            return []
-        self._last = time.perf_counter()
-        events: list[Event] = []
-        if not self._first:
-            self._first = self._last
-            events.append(Started(0, 0))
-        return [*events, *([Reasoning(reasoning)] if reasoning else []), *([Text(text)] if text else [])]
-
-    def finished(self) -> Finished:
-        tokens, prompt = self._usage.get("completion_tokens", 0), self._usage.get("prompt_tokens", 0)
-        cached = (self._usage.get("prompt_tokens_details") or {}).get("cached_tokens") or 0
-        timings = Timings(
-            cache_n=cached,
-            prompt_n=prompt - cached,
-            prompt_ms=1000 * max(0.0, self._first - self._asked),
-            predicted_n=tokens,
-            predicted_ms=1000 * (self._last - self._first),
-        )
-        return Finished(self._reason, Usage(prompt, tokens, cached), timings)
+            if response.is_error:
+                text = (await response.aread()).decode("utf-8", "replace")
+                raise refusal(self.url, response.status_code, text)
+            yield response
+        finally:
+            await response.aclose()
 
 
-def _is_here(url: str) -> bool:
+class _Clock:
+    """Bounds each wait of one request: the first, those between pieces, and all together."""
+
+    def __init__(self, patience: Patience, deadline_s: float | None) -> None:
+        self._patience = patience
+        self._deadline_s = deadline_s
+        self._began = time.monotonic()
+        self._first = True
+
+    async def bounded(self, work: Any) -> Any:
+        waits = [self._patience.first_s if self._first else self._patience.silence_s]
+        spent = time.monotonic() - self._began
+        waits += [limit - spent for limit in (self._patience.total_s, self._deadline_s) if limit is not None]
+        try:
+            async with asyncio.timeout(max(0.001, min(waits))):
+                found = await work
+        except TimeoutError:
+            raise self._late() from None
+        self._first = self._first and not isinstance(found, str)  # the head of the answer is none of its words
+        return found
+
+    def _late(self) -> EdgeLLMError:
+        spent = time.monotonic() - self._began
+        if self._deadline_s is not None and spent >= self._deadline_s:
+            return DeadlineExceeded(f"The answer was not complete within {self._deadline_s:g} s. Allow it more time.")
+        if self._patience.total_s is not None and spent >= self._patience.total_s:
+            return Unavailable(f"The server took longer than {self._patience.total_s:g} s for its answer.")
+        return Unavailable(f"The server has said nothing for {spent:.0f} s. Check that it still works.")
+
+
+def is_here(url: str) -> bool:
+    """Whether the address is this machine's own."""
     host = (urlsplit(url).hostname or "").lower()
     return host in ("localhost", "::1") or host.startswith("127.")
+
+
+def _tokens(told: dict[str, Any]) -> list[int]:
+    tokens = told.get("tokens")
+    if not isinstance(tokens, list):
+        raise Unsupported("the server answers /tokenize with something that is no list of tokens")
+    return [token["id"] if isinstance(token, dict) else int(token) for token in tokens]
 
 
 @contextmanager
@@ -182,27 +287,5 @@ def _told(url: str) -> Iterator[None]:
     except httpx.HTTPError as error:
         reason = str(error) or type(error).__name__
         raise Unavailable(f"cannot reach {url}: {reason}. Check that the server runs there.") from None
-
-
-def _body(request: ChatRequest, name: str) -> dict[str, Any]:
-    """The request as JSON. Raises Unsupported for what this dialect, or this module, cannot say."""
-    if not isinstance(request.input, Conversation):
-        raise Unsupported("a server that speaks OpenAI's dialect is asked in messages here")
-    if request.tools or request.format or request.logprobs is not None or request.n != 1:
-        raise Unsupported("tools, formats, log-probabilities and several answers cannot be asked of a server yet")
-    body: dict[str, Any] = {
-        "model": name,
-        "messages": [{"role": message.role, "content": message.text} for message in request.input.messages],
-        "stream": True,
-        "stream_options": {"include_usage": True},
-    }
-    neutral = SamplingParams(top_p=1.0)
-    for key in _SAMPLING:
-        value = getattr(request.sampling, key)
-        if value != getattr(neutral, key) or key == "temperature":
-            body[key] = value
-    if request.max_tokens is not None:
-        body["max_tokens"] = request.max_tokens
-    if request.stop:
-        body["stop"] = list(request.stop)
-    return body
+    except json.JSONDecodeError:
+        raise Unavailable(f"{url} answered with something that is not JSON. Check the URL.") from None

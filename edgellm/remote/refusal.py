@@ -13,14 +13,17 @@ from edgellm.errors import (
     QueueFull,
     RequestError,
     Unavailable,
+    from_code,
 )
 
-_LONGEST = 300
+_LONGEST = 600
 
 
 def refusal(url: str, status: int, body: str) -> EdgeLLMError:
     """The error for `status`, with the server's own words where it has any."""
     said = _said(body)
+    if status not in (401, 403) and (known := _known(_error_in(body))) is not None:
+        return known
     message = f"{url} answered {status}: {said}" if said else f"{url} answered {status} without a reason"
     if status in (401, 403):
         return RequestError(f"{message}. Give an API key that it accepts.")
@@ -37,10 +40,32 @@ def refusal(url: str, status: int, body: str) -> EdgeLLMError:
     return RequestError(message)
 
 
+def broken_off(error: Any) -> EdgeLLMError:
+    """What an error in the midst of a stream means."""
+    return _known(error) or Unavailable(f"the server broke off its answer: {words(error)}")
+
+
 def words(error: Any) -> str:
     """The words of an error as it stands in a body: a text, or an object with a message."""
     text = error.get("message", error) if isinstance(error, dict) else error
     return _short(text if isinstance(text, str) else json.dumps(text))
+
+
+def _known(error: Any) -> EdgeLLMError | None:
+    """An error whose code is one of ours, as our own servers have it; other programs know some of them too."""
+    code = error.get("code") if isinstance(error, dict) else None
+    if not isinstance(code, str):
+        return None
+    found = from_code(code, words(error))
+    return found if type(found) is not EdgeLLMError else None
+
+
+def _error_in(body: str) -> Any:
+    try:
+        parsed = json.loads(body)
+    except ValueError:
+        return None
+    return parsed.get("error") if isinstance(parsed, dict) else None
 
 
 def _said(body: str) -> str:

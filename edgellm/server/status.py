@@ -81,6 +81,7 @@ def _described(standing: Standing) -> dict[str, Any]:
         "architecture": info.architecture,
         "quantization": info.quantization,
         "backend": info.backend,
+        "sampling": info.sampling,
     }
     return {
         "id": info.name,
