@@ -8,6 +8,8 @@ from starlette.responses import Response
 
 from edgellm.server.anthropic_messages import CountBody, MessagesBody
 from edgellm.server.anthropic_reply import ANTHROPIC, MessageChunks, MessageWhole
+from edgellm.server.anthropic_schemas import CountReply, MessageReply
+from edgellm.server.documented import SSE_TYPE, answer
 from edgellm.server.models import Models
 from edgellm.server.stream import EventStream, WholeReply
 from edgellm.server.truncation import fitted_if_asked
@@ -15,7 +17,7 @@ from edgellm.server.truncation import fitted_if_asked
 router = APIRouter(prefix="/v1/messages")
 
 
-@router.post("", response_model=None)
+@router.post("", response_model=None, responses=answer(MessageReply, SSE_TYPE))
 async def messages(body: MessagesBody, request: Request) -> Response:
     models: Models = request.app.state.models
     model = await models.get(body.model)
@@ -26,7 +28,7 @@ async def messages(body: MessagesBody, request: Request) -> Response:
     return WholeReply(events, MessageWhole(model.info.name), dropped.headers())
 
 
-@router.post("/count_tokens", response_model=None)
+@router.post("/count_tokens", response_model=None, responses=answer(CountReply))
 async def count_tokens(body: CountBody, request: Request) -> Response:
     models: Models = request.app.state.models
     model = await models.get(body.model)

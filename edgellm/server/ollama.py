@@ -9,18 +9,20 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from edgellm.model import Model
+from edgellm.server.documented import NDJSON_TYPE, answer
 from edgellm.server.models import Models
 from edgellm.server.ollama_chat import OllamaChat
 from edgellm.server.ollama_generate import GenerateBody
 from edgellm.server.ollama_options import AnswerBody
 from edgellm.server.ollama_reply import OLLAMA, Lines, OneLine, Shape, chat_shape, generate_shape, loaded_body
+from edgellm.server.ollama_schemas import OllamaChatReply, OllamaGenerateReply
 from edgellm.server.stream import EventStream, WholeReply
 from edgellm.server.truncation import fitted_if_asked
 
 router = APIRouter(prefix="/api")
 
 
-@router.post("/chat", response_model=None)
+@router.post("/chat", response_model=None, responses=answer(OllamaChatReply, NDJSON_TYPE))
 async def chat(body: OllamaChat, request: Request) -> Response:
     model = await _model(body, request)
     if not body.messages:
@@ -28,7 +30,7 @@ async def chat(body: OllamaChat, request: Request) -> Response:
     return await _answer(body, request, model, chat_shape)
 
 
-@router.post("/generate", response_model=None)
+@router.post("/generate", response_model=None, responses=answer(OllamaGenerateReply, NDJSON_TYPE))
 async def generate(body: GenerateBody, request: Request) -> Response:
     model = await _model(body, request)
     if not body.prompt and not body.suffix:

@@ -17,7 +17,9 @@ from edgellm.request import SamplingParams
 from edgellm.runtime.shown import Shown, shown
 from edgellm.runtime.standing import Standing
 from edgellm.server.body import RequestBody
+from edgellm.server.documented import answer
 from edgellm.server.models import Models, standing_of
+from edgellm.server.ollama_schemas import OllamaShowReply, OllamaTagsReply, OllamaVersionReply
 
 _FORMATS = {"llama.cpp": "gguf"}
 _NEVER = "9999-12-31T23:59:59Z"
@@ -36,20 +38,20 @@ class ShowBody(RequestBody):
     name: str = ""  # what older clients call it
 
 
-@router.get("/tags", response_model=None)
+@router.get("/tags", response_model=None, responses=answer(OllamaTagsReply))
 async def tags(request: Request) -> Response:
     models: Models = request.app.state.models
     return _json({"models": [_entry(standing.info) for standing in await models.list()]})
 
 
-@router.get("/ps", response_model=None)
+@router.get("/ps", response_model=None, responses=answer(OllamaTagsReply))
 async def ps(request: Request) -> Response:
     """The models in memory, and until when: none while the server still loads its first one."""
     models: Models = request.app.state.models
     return _json({"models": [_running(each) for each, _ in await models.loaded() if each.state == "loaded"]})
 
 
-@router.post("/show", response_model=None)
+@router.post("/show", response_model=None, responses=answer(OllamaShowReply))
 async def show(body: ShowBody, request: Request) -> Response:
     """What the model's files tell; what its loaded self tells where there are none."""
     name = body.model or body.name
@@ -63,7 +65,7 @@ async def show(body: ShowBody, request: Request) -> Response:
     return _json(_shown(found, standing.info))
 
 
-@router.get("/version", response_model=None)
+@router.get("/version", response_model=None, responses=answer(OllamaVersionReply))
 async def version() -> Response:
     return _json({"version": edgellm.__version__})
 
@@ -77,6 +79,9 @@ def _running(standing: Standing) -> dict[str, Any]:
         "size_vram": standing.gpu_bytes,
         "expires_at": _NEVER if expires is None else expires.isoformat().replace("+00:00", "Z"),
         "context_length": info.context_length,
+        "running": standing.running,
+        "waiting": standing.waiting,
+        "pinned": standing.pinned,
     }
 
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from edgellm.server.documented import SSE_TYPE, answer
 from edgellm.server.merge import stream_all
 from edgellm.server.models import Models
 from edgellm.server.openai_chat import ChatBody
 from edgellm.server.openai_chat_reply import ChatChunks, ChatWhole
+from edgellm.server.openai_schemas import ChatReply, TextReply
 from edgellm.server.openai_text import TextBody
 from edgellm.server.openai_text_reply import TextChunks, TextWhole
 from edgellm.server.stream import EventStream, WholeReply
@@ -17,7 +19,7 @@ from edgellm.server.truncation import fitted_if_asked
 router = APIRouter(prefix="/v1")
 
 
-@router.post("/chat/completions", response_model=None)
+@router.post("/chat/completions", response_model=None, responses=answer(ChatReply, SSE_TYPE))
 async def chat_completions(body: ChatBody, request: Request) -> Response:
     models: Models = request.app.state.models
     model = await models.get(body.model or "")
@@ -30,7 +32,7 @@ async def chat_completions(body: ChatBody, request: Request) -> Response:
     return WholeReply(events, whole, dropped.headers())
 
 
-@router.post("/completions", response_model=None)
+@router.post("/completions", response_model=None, responses=answer(TextReply, SSE_TYPE))
 async def completions(body: TextBody, request: Request) -> Response:
     models: Models = request.app.state.models
     model = await models.get(body.model or "")

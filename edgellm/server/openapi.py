@@ -98,6 +98,9 @@ def _complete(path: str, method: str, operation: dict[str, Any]) -> None:
     """Say what every route may answer besides its own answers."""
     answers = operation["responses"]
     answers.pop("422", None)
+    content = answers["200"].get("content", {})
+    if content.get("application/json", {}).get("schema") == {} and len(content) > 1:
+        del content["application/json"]  # FastAPI's own guess
     shape = _shape(path)
     for status in _statuses(path, method, operation):
         reply = {"description": _TITLES[status]}

@@ -14,18 +14,19 @@ from edgellm.runtime.standing import Standing
 from edgellm.server.documented import TEXT_TYPE, answer
 from edgellm.server.error_status import refusal
 from edgellm.server.models import Models, standing_of
+from edgellm.server.openai_schemas import ModelReply, ModelsReply, StatusReply
 
 STATUS_S = 2.0
 router = APIRouter()
 
 
-@router.get("/v1/models", response_model=None)
+@router.get("/v1/models", response_model=None, responses=answer(ModelsReply))
 async def list_models(request: Request) -> Response:
     models: Models = request.app.state.models
     return _json({"object": "list", "data": [_described(standing) for standing in await models.list()]})
 
 
-@router.get("/v1/models/{name:path}", response_model=None)
+@router.get("/v1/models/{name:path}", response_model=None, responses=answer(ModelReply))
 async def get_model(name: str, request: Request) -> Response:
     if not name:
         raise ModelNotFound("The address names no model. Ask for /v1/models to see them all.")
@@ -39,7 +40,7 @@ async def root() -> Response:
     return Response("edgellm is running", media_type=TEXT_TYPE)
 
 
-@router.get("/ready", response_model=None, responses=answer())
+@router.get("/ready", response_model=None, responses=answer(StatusReply))
 async def ready(request: Request) -> Response:
     """200 where requests are answered without delay; 503 while models load, and when the server is shutting down."""
     if request.app.state.closing():
@@ -49,7 +50,7 @@ async def ready(request: Request) -> Response:
     return _json({"status": "ready"})
 
 
-@router.get("/health", response_model=None, responses=answer())
+@router.get("/health", response_model=None, responses=answer(StatusReply))
 async def health(request: Request) -> Response:
     """200 with every model's load, or 503 while models load or when one of them does not answer.
 
