@@ -36,10 +36,13 @@ class Actions:
             await self._app.copy(last[-1].text, "answer")
 
     async def retry(self) -> None:
-        if self._app.controller.model is None:
+        model = self._app.controller.model
+        if model is None:
             self._app.use(self._app.chat_screen.header.model)
-        else:
-            await self._app.controller.retry()
+            return
+        if self._app.serving.elsewhere(model):  # the other server may be gone, and the model is had here instead
+            await self._app.take(self._app.chat_screen.header.model)
+        await self._app.controller.retry()
 
     async def pin(self) -> None:
         if self._app.controller.chat is not None:

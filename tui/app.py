@@ -122,9 +122,10 @@ class ChatApp(App[None]):
         """Answer with the model `name` as soon as it is there."""
         self.chat_screen.header.model = name
         self.chat_screen.show_notice("")
-        self.run_worker(self._use(name), group="opening")
+        self.run_worker(self.take(name), group="opening")
 
-    async def _use(self, name: str) -> None:
+    async def take(self, name: str) -> None:
+        """Returns when it is there, or why not is told."""
         try:
             if not await self.models.take(name):
                 return
@@ -268,6 +269,10 @@ class ChatApp(App[None]):
     @on(signals.SwitchWanted)
     def _switch_wanted(self, event: signals.SwitchWanted) -> None:
         self.do(self.controller.switch(event.entry, event.step))
+
+    @on(signals.CommandWanted)
+    def _command_wanted(self, event: signals.CommandWanted) -> None:
+        self.action_command(event.name)
 
     @on(signals.CopyWanted)
     def _copy_wanted(self, event: signals.CopyWanted) -> None:

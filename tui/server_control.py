@@ -10,18 +10,16 @@ import msgspec
 from edgellm.model import Model
 
 
-class Served(msgspec.Struct, kw_only=True, eq=False):
-    """One request; its fields change until `seconds` is known.
-
-    `begun` is a Unix time; `status` is 0 until an answer begins, and stays so for one whose client left before.
-    """
+class Served(msgspec.Struct, frozen=True, kw_only=True):
+    """One request as it stands; `begun` is a Unix time, `status` 0 until an answer begins, 499 if its client left."""
 
     method: str
     path: str
     begun: float
-    client: str = ""
+    model: str = ""
     status: int = 0
-    seconds: float | None = None
+    seconds: float = 0.0
+    running: bool = False
     prompt_tokens: int = 0
     tokens: int = 0
     per_s: float = 0.0
@@ -40,9 +38,8 @@ class ServerControl(Protocol):
         """The latest of them, oldest first."""
         ...
 
-    @property
-    def changes(self) -> int:
-        """Grows whenever `requests` or one of them changes."""
+    def elsewhere(self, model: Model) -> str:
+        """The base URL of the other server that `model` is a model of; "" for one of this app."""
         ...
 
     async def start(self, model: Model, port: int | None = None) -> None:

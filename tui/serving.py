@@ -36,6 +36,8 @@ class Serving:
         control, model = self._have(), self._app.controller.model
         if model is None:
             raise RequestError("There is no model to serve yet. Choose one with ^O.")
+        if address := self.elsewhere(model):
+            raise RequestError(f"A server runs already at {address}, and this chat uses it. Stop that one first.")
         try:
             await control.start(model, port)
         finally:
@@ -50,8 +52,13 @@ class Serving:
 
     def use(self, model: Model) -> None:
         """The chat has another model."""
+        self._app.chat_screen.header.through = self.elsewhere(model).rpartition("//")[2]
         if self.control is not None and self.control.address:
             self.control.use(model)
+
+    def elsewhere(self, model: Model | None) -> str:
+        """The address of the other process that serves `model`, "" for one of this app."""
+        return self.control.elsewhere(model) if self.control is not None and model is not None else ""
 
     async def unused(self, model: Model) -> None:
         if self.control is not None:

@@ -1,23 +1,29 @@
-"""The chat app's own server: the model that it chats with, over HTTP, in the same process and on the same loop."""
+"""The chat app's way to servers: its own, on the app's loop, and the one that runs for this user already."""
 
 from __future__ import annotations
 
 import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Iterator, Sequence
-from contextlib import AbstractAsyncContextManager, contextmanager
-from typing import TYPE_CHECKING, Any
+import os
+import time
+from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, Sequence
+from contextlib import ExitStack, aclosing, contextmanager
+from typing import TYPE_CHECKING, cast
 
 from edgellm.config import Settings
-from edgellm.errors import ConfigError
-from edgellm.model import Model
+from edgellm.errors import ConfigError, EdgeLLMError
+from edgellm.events import Event
+from edgellm.model import Model, WrapperModel
+from edgellm.request import ChatRequest
 from tui.server_control import Served
 
 if TYPE_CHECKING:
-    from edgellm.cli.request_log import Counted, RequestLog
-    from edgellm.runtime.standing import Standing
-    from edgellm.server.models import OneModel
+    import socket
+
+    from edgellm.cli.shared_model import SharedModel
+    from edgellm.server.record import Record
     from edgellm.server.serve import Server
+    from edgellm.server.traffic import Traffic
 
 _LOOKED_EACH_S = 0.05
 
@@ -27,11 +33,12 @@ class ChatServer:
 
     def __init__(self, settings: Settings) -> None:
         self._settings = settings
-        self._log: RequestLog | None = None
+        self._traffic: Traffic | None = None
         self._models: SharedModel | None = None
+        self._given: list[Counted] = []
         self._server: Server | None = None
         self._serving: asyncio.Task[None] | None = None
-        self._stack = contextlib.ExitStack()
+        self._left = ExitStack()
         self._address = ""
         self._one_at_a_time = asyncio.Lock()
 
@@ -41,38 +48,59 @@ class ChatServer:
 
     @property
     def requests(self) -> Sequence[Served]:
-        return [] if self._log is None else list(self._log.requests)
+        if self._traffic is None:
+            return []
+        records = [*self._traffic.lately, *self._traffic.active.values()]
+        return [_served(record) for record in sorted(records, key=lambda record: record.begin)]
 
-    @property
-    def changes(self) -> int:
-        return 0 if self._log is None else self._log.changes
+    def elsewhere(self, model: Model) -> str:
+        return model.address if isinstance(model, Through) else ""
+
+    def open_model(self, name: str, settings: Settings, report: Callable[[str, int, int], None]) -> Model:
+        """In a thread: through the server that runs for this user, else in a process of its own; fetched if need be.
+
+        Raises what finding and fetching it raises.
+        """
+        from edgellm.catalog.catalog import looks_like_path
+        from edgellm.remote.openai_server import OpenAIServer
+        from edgellm.runtime import assemble, instance, locate
+
+        report("starting", 0, 0)
+        other = None if looks_like_path(name) else instance.find()
+        if other is None or other.pid == os.getpid():
+            return assemble.open_model(name, settings, report)
+        found = locate.locate(name, settings, report)
+        return Through(OpenAIServer(other.url, found.name, api_key=other.token), other.url)
 
     async def start(self, model: Model, port: int | None = None) -> None:
         async with self._one_at_a_time:
-            await self._start(model, port)
+            if not self._address:
+                await self._start(model, port)
+            self.use(model)
 
     async def _start(self, model: Model, port: int | None) -> None:
-        if self._address:
-            self.use(model)
-            return
-        server, listener = await asyncio.to_thread(self._prepare, port)  # half a second of imports
-        self._stack.callback(listener.close)
-        self.use(model)
+        try:
+            server, listener = await asyncio.to_thread(self._prepare, model, port)  # half a second of imports
+        except BaseException:
+            self._left.close()
+            raise
         self._server = server
         self._serving = asyncio.create_task(server.serve([listener]))
         while not server.started and not self._serving.done():  # noqa: ASYNC110 uvicorn has no event for it
             await asyncio.sleep(_LOOKED_EACH_S)
         if not server.started:
             await self._stop(at_once=True)
-            raise ConfigError("The server did not start. Try another port.")
+            raise ConfigError("The server did not start. Name another port, as in /server 8081.")
         self._address = _url(self._settings.host, listener.getsockname()[1])
 
     def use(self, model: Model) -> None:
-        if self._models is not None and self._log is not None:
-            self._models.use(self._log.counted(model))
+        if self._models is None or (self._given and self._given[-1].inner is model):
+            return
+        self._given = [*(one for one in self._given if one.running), Counted(model)]
+        self._models.use(self._given[-1])
 
     async def unused(self, model: Model) -> None:
-        while self._models is not None and self._models.running(model):  # noqa: ASYNC110 rare, and not urgent
+        while any(one.running for one in self._given if one.inner is model):  # noqa: ASYNC110 rare, not urgent
             await asyncio.sleep(_LOOKED_EACH_S)
 
     async def stop(self, *, at_once: bool = False) -> None:
@@ -86,12 +114,16 @@ class ChatServer:
             self._server.force_exit = at_once
             await asyncio.wait([self._serving])
             self._server = self._serving = None
-        self._stack.close()
+        await asyncio.to_thread(self._left.close)
 
-    def _prepare(self, port: int | None) -> tuple[Server, Any]:
+    def _prepare(self, model: Model, port: int | None) -> tuple[Server, socket.socket]:
         """In a thread: the server, and the socket that it is going to listen on. Raises ConfigError."""
-        from edgellm.cli.request_log import RequestLog
-        from edgellm.server import app, serve
+        import secrets
+
+        from edgellm.cli.shared_model import SharedModel
+        from edgellm.runtime import instance
+        from edgellm.server import app, auth, serve
+        from edgellm.server.traffic import Traffic
 
         class InApp(serve.Server):
             """Signals are the app's."""
@@ -100,64 +132,58 @@ class ChatServer:
             def capture_signals(self) -> Iterator[None]:
                 yield
 
-        host = self._settings.host
+        host, token = self._settings.host, secrets.token_urlsafe(32)
+        access = serve.access_of(self._settings, token)
         try:
             listener = serve.listen(host, self._settings.port if port is None else port)
         except ConfigError as error:
             raise ConfigError(_without_flags(str(error))) from None
-        if self._log is None or self._models is None:
-            self._log, self._models = RequestLog(), SharedModel()
-        hosts = app.LOOPBACK | {host.lower()}
-        asgi = app.create_app(self._models, hosts=hosts, ready=lambda: True)
-        return InApp(serve.configure(self._log.around(asgi))), listener
+        self._left.callback(listener.close)
+        with contextlib.suppress(EdgeLLMError, OSError):  # a home that cannot be written; others just do not find us
+            self._left.enter_context(instance.claim(instance.here(host, listener.getsockname()[1]), token))
+        self._models, self._traffic, self._given = SharedModel(), self._traffic or Traffic(), []
+        self.use(model)
+        hosts = app.LOOPBACK | {host.lower()} if auth.is_loopback(host) else None
+        asgi = app.create_app(self._models, hosts=hosts, access=access, traffic=self._traffic)
+        return InApp(serve.configure(asgi)), listener
 
 
-class SharedModel:
-    """`edgellm.server.models.Models` of whichever model the chat has now."""
+class Counted(WrapperModel):
+    """`running` answers are being written."""
 
-    def __init__(self) -> None:
-        self._one: OneModel | None = None
-        self._given: list[Counted] = []
+    running = 0
 
-    def use(self, model: Counted) -> None:
-        from edgellm.server.models import OneModel
+    async def stream(self, request: ChatRequest) -> AsyncIterator[Event]:
+        self.running += 1
+        try:
+            async with aclosing(cast(AsyncGenerator[Event, None], self.inner.stream(request))) as events:
+                async for event in events:
+                    yield event
+        finally:
+            self.running -= 1
 
-        if self._given and self._given[-1].inner is model.inner:
-            return
-        self._given = [one for one in self._given if one.running]
-        self._given.append(model)
-        self._one = OneModel(model, aliases=("default",))
 
-    def running(self, model: Model) -> int:
-        return sum(one.running for one in self._given if one.inner is model)
+class Through(WrapperModel):
+    """A model of the server at `address`, which is another process."""
 
-    async def get(self, name: str, keep_alive: float | None = None) -> Model:
-        return await self._now().get(name, keep_alive)
+    def __init__(self, inner: Model, address: str) -> None:
+        super().__init__(inner)
+        self.address = address
 
-    @contextlib.asynccontextmanager
-    async def embedder(self, name: str, keep_alive: float | None = None) -> AsyncIterator[Any]:
-        inner: AbstractAsyncContextManager[Any] = self._now().embedder(name, keep_alive)
-        async with inner as embedder:
-            yield embedder
 
-    async def list(self) -> Sequence[Standing]:
-        return await self._now().list()
-
-    async def loaded(self) -> Sequence[tuple[Standing, Model | None]]:
-        return await self._now().loaded()
-
-    async def load(self, name: str, keep_alive: float | None = None) -> None:
-        await self._now().load(name, keep_alive)
-
-    async def unload(self, name: str) -> None:
-        await self._now().unload(name)
-
-    async def aclose(self) -> None:
-        """The model is the chat's: it stays."""
-
-    def _now(self) -> OneModel:
-        assert self._one is not None, "a model is given before the server starts"
-        return self._one
+def _served(record: Record) -> Served:
+    return Served(
+        method=record.method,
+        path=record.route,
+        begun=time.time() - (time.monotonic() - record.begin),
+        model=record.model,
+        status=record.status,
+        seconds=record.seconds,
+        running=record.end is None,
+        prompt_tokens=record.prompt_tokens,
+        tokens=record.completion_tokens,
+        per_s=record.tokens_per_second,
+    )
 
 
 def _url(host: str, port: int) -> str:

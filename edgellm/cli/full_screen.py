@@ -28,6 +28,7 @@ def run(settings: Settings, wishes: Wishes, system: str, *, resume: bool, any_mo
     from tui.app import ChatApp
     from tui.start import Start
 
+    server = ChatServer(settings)
     app = ChatApp(
         Start(
             settings=settings,
@@ -37,7 +38,8 @@ def run(settings: Settings, wishes: Wishes, system: str, *, resume: bool, any_mo
             system=system,
             sampling=wishes.sampling,
             max_tokens=wishes.max_tokens,
-            server=ChatServer(settings),
+            open_model=server.open_model,
+            server=server,
         )
     )
     app.run()

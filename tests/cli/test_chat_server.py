@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import os
 import socket
 from collections.abc import AsyncIterator
+from pathlib import Path
 
 import httpx
 import pytest
@@ -12,6 +14,10 @@ import pytest
 from edgellm.cli.chat_server import ChatServer
 from edgellm.config import Settings
 from edgellm.errors import ConfigError
+from edgellm.events import Text
+from edgellm.request import ask
+from edgellm.runtime import instance, locate
+from edgellm.runtime.instance import Instance
 from tests.doubles.scripted_model import ScriptedModel
 from tests.doubles.waiting import until
 
@@ -34,10 +40,11 @@ async def test_it_serves_the_model_it_is_given_and_notes_each_request(server: Ch
     await server.start(ScriptedModel([["Fine", ", ", "thanks."]], name="tiny"), 0)
     assert "thanks." in await said(server.address)
     (request,) = server.requests
-    await until(lambda: request.seconds is not None)
+    await until(lambda: not server.requests[0].running)
+    (request,) = server.requests
     assert (request.method, request.path, request.status) == ("POST", "/v1/chat/completions", 200)
     assert (request.prompt_tokens, request.tokens) == (7, 3)
-    assert request.per_s > 0 and request.client == "127.0.0.1"
+    assert request.model == "tiny"
 
 
 async def test_a_request_is_seen_while_it_is_answered_and_the_model_is_known_to_be_used(server: ChatServer) -> None:
@@ -46,7 +53,7 @@ async def test_a_request_is_seen_while_it_is_answered_and_the_model_is_known_to_
     asking = asyncio.create_task(said(server.address))
     async with asyncio.timeout(20):
         await until(lambda: bool(server.requests) and server.requests[0].tokens > 2)
-        assert server.requests[0].seconds is None
+        assert server.requests[0].running
         waiting = asyncio.create_task(server.unused(model))
         await asyncio.sleep(0.1)
         assert not waiting.done()
@@ -76,6 +83,32 @@ async def test_a_port_that_is_taken_is_told_without_flags_of_a_command_line(serv
     assert server.address == ""
     await server.start(model, 0)
     assert server.address
+
+
+async def test_a_server_that_runs_already_is_used(
+    server: ChatServer, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    await server.start(ScriptedModel([["from ", "there"]], name="tiny"), 0)
+    other = Instance(url=server.address, token="t", pid=os.getpid() + 1, created=0.0)
+    monkeypatch.setattr(instance, "find", lambda: other)
+    monkeypatch.setattr(locate, "locate", lambda name, settings, report: locate.Located(path=tmp_path, name="tiny"))
+    app = ChatServer(Settings())
+    model = await asyncio.to_thread(app.open_model, "default", Settings(), lambda label, done, total: None)
+    try:
+        events = [event async for event in model.stream(ask("Hi"))]
+        assert "".join(event.text for event in events if isinstance(event, Text)) == "from there"
+        assert app.elsewhere(model) == server.address
+    finally:
+        await model.aclose()
+    assert app.elsewhere(ScriptedModel([["x"]])) == ""
+
+
+async def test_others_find_it_while_it_is_on(server: ChatServer) -> None:
+    await server.start(ScriptedModel([["x"]]), 0)
+    found = await asyncio.to_thread(instance.find)
+    assert found is not None and found.url == server.address and found.pid == os.getpid()
+    await server.stop()
+    assert await asyncio.to_thread(instance.find) is None
 
 
 async def test_it_can_be_turned_off_and_on_again(server: ChatServer) -> None:

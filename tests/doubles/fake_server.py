@@ -13,7 +13,6 @@ class FakeServer:
     def __init__(self) -> None:
         self.address = ""
         self.requests: list[Served] = []
-        self.changes = 0
         self.model: Model | None = None
 
     async def start(self, model: Model, port: int | None = None) -> None:
@@ -27,9 +26,11 @@ class FakeServer:
     async def unused(self, model: Model) -> None:
         """It never is."""
 
+    def elsewhere(self, model: Model) -> str:
+        return ""
+
     async def stop(self, *, at_once: bool = False) -> None:
         self.address = ""
 
     def ask(self, served: Served) -> None:
-        self.requests.append(served)
-        self.changes += 1
+        self.requests = [*self.requests, served]

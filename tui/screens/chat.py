@@ -11,7 +11,6 @@ from textual.content import Content
 from textual.events import Resize
 from textual.geometry import Offset
 from textual.screen import Screen
-from textual.style import Style
 from textual.widget import Widget
 from textual.widgets import Static
 
@@ -27,6 +26,7 @@ from tui.widgets.header import Header
 from tui.widgets.message_list import MessageList
 from tui.widgets.prompt import Prompt
 from tui.widgets.question import MARK
+from tui.widgets.signals import CommandWanted, Submitted
 from tui.widgets.suggestions import Suggestion, Suggestions
 
 NARROW, SHORT = 100, 16
@@ -98,7 +98,7 @@ class ChatScreen(Screen[None]):
         self.header.serving = (address or "").rpartition("//")[2]
         on = Content.assemble(("● ", "$text-success"), (address or "").rpartition("//")[2])
         words = on if address else Content.styled("○ server off", "$text-muted")
-        self._server.update(words.stylize(Style.from_meta({"@click": "app.command('server')"})))
+        self._server.update(words)
         self._server.display = address is not None
 
     def show_notice(self, text: str, *, error: bool = False) -> None:
@@ -151,7 +151,8 @@ class ChatScreen(Screen[None]):
 
     def _state(self, state: notices.State, detail: str) -> None:
         self.header.detail = (detail or "loading …") if state == "loading" else ""
-        self.show_notice(detail if state == "failed" else "", error=state == "failed")
+        failed = f"✗ {detail}   /retry tries again   ^O takes another model"
+        self.show_notice(failed if state == "failed" else "", error=state == "failed")
 
     def _end_changed(self, at_end: bool) -> None:
         self._latest.set_class(not at_end, "-shown")
@@ -163,8 +164,6 @@ class ChatScreen(Screen[None]):
         self.prompt.fill(before + event.text)
         self.suggest(())
         if event.complete and event.text.startswith("/") and not event.text.endswith(" "):
-            from tui.widgets.signals import Submitted
-
             self.post_message(Submitted(self.prompt.text))
 
     def _word(self) -> str:
@@ -182,8 +181,13 @@ class ChatScreen(Screen[None]):
         self.prompt.choosing = bool(self.suggestions.display)
 
     def on_click(self, event: object) -> None:
-        if getattr(event, "widget", None) is self._latest:
-            self.messages.to_end()
+        match getattr(event, "widget", None):
+            case self._latest:
+                self.messages.to_end()
+            case self._server:
+                self.post_message(CommandWanted("server"))
+            case self._fetching:
+                self.post_message(CommandWanted("cancel"))
 
     def action_page(self, step: int) -> None:
         if step < 0:
@@ -214,5 +218,6 @@ def _long(progress: Progress) -> Content:
             Content.styled(f"⇣ {name}", "$foreground").truncate(22, ellipsis=True),
             Content.styled(figures.bar(part, 22), "$accent"),
             Content(f"{part:.0%}  {speed}  {rest}"),
+            Content("F6 stops it"),
         ]
     )

@@ -32,7 +32,7 @@ _COLUMN = 24
 
 class HelpScreen(Dialog[None]):
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog -tall"):
+        with Vertical(classes="dialog -tall -wide"):
             yield Static("Help", classes="title")
             with VerticalScroll():
                 yield ProseText(list(_blocks()))

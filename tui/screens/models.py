@@ -145,7 +145,7 @@ def _row(choice: Choice, wide: int, current: bool) -> Content:
         (f"{choice.name:<{wide}}", "bold" if choice.here else ""),
         (f"  {choice.quantization:<7}", "$text-muted"),
         f"{size(choice.bytes):>8}",
-        f"{choice.per_s:>7.0f} tok/s  ",
+        f"{choice.per_s:>7.0f} tok/s  " if choice.per_s >= 0.5 else f"{'-':>7}{'':8}",
         (f"{words:<9}", style),
         (f" {here}", "$accent"),
     )

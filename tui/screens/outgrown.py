@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 
 from textual.app import ComposeResult
@@ -15,6 +16,7 @@ from tui.screens.dialog import Dialog
 from tui.store.records import Entry
 from tui.widgets.figures import tokens
 
+LONGEST = 40
 _TITLES = {
     "drop": "Leave out the oldest messages, once",
     "window": "Keep the latest messages, now and from here on",
@@ -43,11 +45,18 @@ class OutgrownScreen(Dialog[Offer]):
 
     def _row(self, offer: Offer) -> Content:
         count = offer.left_out
-        last = " ".join(self._path[count - 1].text.split())[:50] if 0 < count <= len(self._path) else ""
+        last = _plain(self._path[count - 1].text) if 0 < count <= len(self._path) else ""
         plural = "s" * (count != 1)
         about = f"{count} message{plural} up to “{last}” left out; {tokens(offer.used)} tokens remain"
-        return Content("\n").join([Content.styled(_TITLES[offer.kind], "bold"), Content.styled(about, "$text-muted")])
+        title = Content.styled(_TITLES[offer.kind], "bold")
+        return Content("\n").join([title, Content.styled(about, "$text-muted"), Content("")])
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
         self.dismiss(self._outgrown.offers[event.option_index])
+
+
+def _plain(text: str) -> str:
+    """The first words, on one line and without marks of Markdown."""
+    words = " ".join(re.sub(r"[*`#_>|]+", "", text).split())
+    return words if len(words) <= LONGEST else words[: LONGEST - 1].rstrip() + "…"

@@ -109,6 +109,6 @@ def _row(hit: Hit) -> Content:
         snippet = snippet.stylize("bold $accent not dim", start, end)
     title = Content.assemble((hit.title or "New chat", "bold"), (f"  {age(hit.created)}", "$text-muted"))
     if hit.entry is None:
-        return title
+        return Content("\n").join([title, Content("")])
     who = {"user": f"{MARK} ", "tool": "↳ "}.get(hit.speaker or "", "  ")
     return Content("\n").join([title, Content.styled(who, "$accent") + snippet, Content("")])

@@ -20,9 +20,11 @@ from tui.widgets import figures
 from tui.widgets.signals import CopyWanted
 
 EVERY_S = 0.25
-SHOWN = 200
-_ASKING = """The chat's model answers OpenAI's, Anthropic's and Ollama's clients here:
-  OPENAI_BASE_URL={0}/v1   ANTHROPIC_BASE_URL={0}   OLLAMA_HOST={0}"""
+SHOWN, LEFT = 200, 499
+_ASKING = """The chat's model answers clients of three kinds:
+  OPENAI_BASE_URL={0}/v1
+  ANTHROPIC_BASE_URL={0}
+  OLLAMA_HOST={0}"""
 
 
 class ServerScreen(Dialog[None]):
@@ -34,7 +36,7 @@ class ServerScreen(Dialog[None]):
     def __init__(self, serving: Serving) -> None:
         super().__init__()
         self._serving = serving
-        self._seen = (-1, "")
+        self._seen: tuple[str, Sequence[Served]] | None = None
         self._state = Static(markup=False)
         self._asking = Static(classes="hint", markup=False)
         self._error = Static(classes="error", markup=False)
@@ -59,10 +61,9 @@ class ServerScreen(Dialog[None]):
         control = self._serving.control
         assert control is not None, "the screen is shown where there is a server"
         address, requests = control.address, control.requests
-        running = any(each.seconds is None for each in requests)
-        if (control.changes, address) == self._seen and not running:
+        if (address, requests) == self._seen:
             return
-        self._seen = (control.changes, address)
+        self._seen = (address, requests)
         on, off = ("● on", "$text-success"), ("○ off", "$text-muted")
         self._state.update(Content.assemble(on if address else off, f"   {address}/v1" if address else ""))
         self._asking.update(_ASKING.format(address) if address else "Other programs could use the chat's model.")
@@ -81,7 +82,7 @@ class ServerScreen(Dialog[None]):
             await (self._serving.off() if control and control.address else self._serving.on())
         except EdgeLLMError as error:
             self._error.update(str(error))
-        self._seen = (-1, "")
+        self._seen = None
         self._look()
 
     def action_copy(self) -> None:
@@ -100,23 +101,22 @@ def _rows(requests: Sequence[Served]) -> Iterable[Content]:
 
 def _row(served: Served) -> Content:
     when = time.strftime("%H:%M:%S", time.localtime(served.begun))
-    passed = served.seconds if served.seconds is not None else max(0.0, time.time() - served.begun)
     status, style = _status(served)
     tokens = f"{figures.tokens(served.prompt_tokens)} → {figures.tokens(served.tokens)} tok" if served.tokens else ""
     speed = f"{served.per_s:.0f} tok/s" if served.per_s else ""
     return Content.assemble(
         (f"{when}  ", "$text-muted"),
-        (f"{status:<4}", style),
+        (f"{status:<5}", style),
         f"{served.method:<5}{served.path:<28}",
-        (f"{figures.seconds(passed):>9}", "$text-muted"),
+        (f"{figures.seconds(served.seconds):>9}", "$text-muted"),
         f"  {tokens:<18}",
         (speed, "$text-muted"),
     )
 
 
 def _status(served: Served) -> tuple[str, str]:
-    if served.seconds is None:
+    if served.running:
         return "…", "$accent"
-    if not served.status:
+    if served.status == LEFT:
         return "left", "$text-muted"
     return str(served.status), "$text-success" if served.status < 400 else "$text-error"

@@ -55,7 +55,7 @@ class SettingsScreen(Dialog[None]):
         self._kept_as = Input(options.preset, placeholder="a name keeps all of this for other conversations too")
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog"):
+        with Vertical(classes="dialog -tall"):
             yield Static("This conversation", classes="title")
             with VerticalScroll():
                 with Horizontal(classes="pair"):
@@ -77,7 +77,7 @@ class SettingsScreen(Dialog[None]):
                 yield Static("Longest answer, in tokens", classes="label")
                 yield self._longest
             yield self._error
-            yield Static("^S or Enter keeps   Tab next field   ^D drops the preset   Esc leaves all", classes="hint")
+            yield Static("^S or Enter keeps   Tab goes on   ^D drops the preset   Esc leaves", classes="hint")
 
     async def on_mount(self) -> None:
         self._system.focus()

@@ -172,6 +172,8 @@ class Answer(Vertical, can_focus=True):
         if reply.state == "failed":
             error = Content.styled(f"✗ {reply.error}", "$text-error")
             return Content("\n").join([error, *branch.marker(self.entry)])
+        if reply.reason == "tool_calls":  # the answer goes on below what the tools say
+            return Content("  ·  ").join(branch.marker(self.entry))
         words = [Content(words) for words in (REASONS.get(reply.reason, ""), self._figures()) if words]
         return Content("  ·  ").join([*branch.marker(self.entry), *words])
 

@@ -39,8 +39,9 @@ class ChatList(OptionList):
         for chat in self._chats:
             heading = "PINNED" if chat.pinned else day(chat.updated, today)
             if heading != last:
+                above = "\n" if last else ""
                 last = heading
-                yield Option(Content.styled(f" {heading}", "$text-muted"), disabled=True)
+                yield Option(Content.styled(f"{above} {heading}", "$text-muted"), disabled=True)
             yield Option(self._row(chat, now), id=str(chat.id))
 
     def _row(self, chat: Chat, now: float) -> Content:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from textual.content import Content
+from textual.events import Click
 from textual.reactive import reactive
 from textual.style import Style
 from textual.widget import Widget
 
 from tui.commands import Command
+from tui.widgets.signals import CommandWanted
 
 
 class Footer(Widget):
+    """A click on a command does it."""
+
     commands: reactive[Sequence[Command]] = reactive((), always_update=False)
 
     def render(self) -> Content:
@@ -21,10 +25,24 @@ class Footer(Widget):
             del words[-2]  # the last one is the help
         return Content("  ").join(words)
 
+    def on_click(self, event: Click) -> None:
+        if message := clicked(event):
+            self.post_message(message)
+
 
 def _word(command: Command) -> Content:
     word = Content.assemble((key(command.keys[0]), "$accent"), f" {command.footer}")
-    return word.stylize(Style.from_meta({"@click": f"app.command('{command.name}')"}))
+    return word.stylize(wanted(command.name))
+
+
+def wanted(command: str) -> Style:
+    """Of words that a click on does the command; `clicked` finds it again. Links would lose their own colours."""
+    return Style.from_meta({"command": command})
+
+
+def clicked(event: Click) -> CommandWanted | None:
+    name = event.style.meta.get("command")
+    return CommandWanted(name) if isinstance(name, str) else None
 
 
 def key(name: str) -> str:

@@ -6,12 +6,13 @@ import re
 from typing import TYPE_CHECKING
 
 from textual.content import Content
+from textual.events import Click
 from textual.reactive import reactive
-from textual.style import Style
 from textual.widget import Widget
 
 from tui.notices import Meter
 from tui.widgets import figures
+from tui.widgets.footer import clicked, wanted
 
 if TYPE_CHECKING:
     from edgellm.machine.power import Power
@@ -48,6 +49,10 @@ class Header(Widget):
         self.memory = (memory.total - memory.available, memory.total)
         self.power = power()
 
+    def on_click(self, event: Click) -> None:
+        if message := clicked(event):
+            self.post_message(message)
+
     def render(self) -> Content:
         width = self.content_size.width
         right = self._right(width >= WIDE)
@@ -55,7 +60,7 @@ class Header(Widget):
         return Content("").join([left, Content(" " * max(1, width - left.cell_length - right.cell_length)), right])
 
     def _left(self, room: int) -> Content:
-        name = Content.styled(f"{_short(self.model)} ▾", Style.from_meta({"@click": "app.command('models')"}))
+        name = Content.styled(f"{_short(self.model)} ▾", wanted("models"))
         detail = Content.styled(f"  {self.detail}", "$text-muted") if self.detail else Content("")
         mark = Content.assemble(("◆ ", "$accent bold"), ("edgellm", "bold"), "   ")
         short = Content.styled("◆ ", "$accent bold")
@@ -82,7 +87,7 @@ class Header(Widget):
         if not self.serving:
             return None
         words = Content.assemble(("● ", "$text-success"), (f":{self.serving.rpartition(':')[2]}", "$text-muted"))
-        return words.stylize(Style.from_meta({"@click": "app.command('server')"}))
+        return words.stylize(wanted("server"))
 
     def _battery(self) -> Content | None:
         """Nothing while it is full and the mains feed it."""

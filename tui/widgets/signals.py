@@ -30,6 +30,13 @@ class Drafted(Message):
 
 
 @dataclass
+class CommandWanted(Message):
+    """A command of the registry was clicked."""
+
+    name: str
+
+
+@dataclass
 class ChatChosen(Message):
     """A conversation of the list is to be shown."""
 
