@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Mapping
+from functools import cache
 from typing import Protocol
 
 from edgellm.backends.base import Backend
@@ -52,7 +53,7 @@ def engine(
     clock = time.perf_counter
     speculates = settings.speculation != "off" and backend.capabilities.trim
     drafter = load_draft() if speculates and settings.speculation != "ngram" else None
-    proposer = AdaptiveProposer(StepTimes(), clock, drafter) if speculates else None
+    proposer = AdaptiveProposer(StepTimes(), clock, drafter, cache(backend.vocabulary.piece)) if speculates else None
     made = Engine(
         backend,
         clock=clock,

@@ -15,6 +15,7 @@ from edgellm.engine.speculative.costs import StepTimes
 from edgellm.engine.speculative.draft_model import DraftModel
 from edgellm.engine.speculative.drafting import ModelDrafting
 from edgellm.engine.speculative.loss_account import SHARE, STAKE, LossAccount
+from edgellm.engine.speculative.mentions import Piece
 from edgellm.engine.speculative.proposer import StepRecord
 from edgellm.model import SpeculationStatus
 
@@ -42,10 +43,20 @@ class _Watched:
 
 
 class AdaptiveProposer:
-    """`clock` gives seconds; `times` is filled by `calibrate`, and nothing is drafted before."""
+    """`clock` gives seconds; `times` is filled by `calibrate`, and nothing is drafted before.
 
-    def __init__(self, times: StepTimes, clock: Callable[[], float], drafter: DraftModel | None = None) -> None:
+    `piece` gives the bytes of a token of the target.
+    """
+
+    def __init__(
+        self,
+        times: StepTimes,
+        clock: Callable[[], float],
+        drafter: DraftModel | None = None,
+        piece: Piece | None = None,
+    ) -> None:
         self.times = times
+        self._piece = piece
         self.drafter = drafter
         self.acceptance = Acceptance(GROUPS, priors=PRIORS)
         self._controller = Controller(times)
@@ -92,7 +103,7 @@ class AdaptiveProposer:
     def admit(self, sequence: Sequence) -> None:
         account = sequence.account = sequence.account or LossAccount(self._clock())
         copies = sequence.job.speculation in ("auto", "ngram")
-        trail = CopyTrail(sequence.tokens, self.acceptance) if copies else None
+        trail = CopyTrail(sequence.tokens, self.acceptance, self._piece) if copies else None
         self._watched[sequence.id] = _Watched(account, trail, len(sequence.tokens))
 
     def commit(self, sequence: Sequence, drafted: int, accepted: int) -> None:

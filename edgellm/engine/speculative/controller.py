@@ -15,7 +15,7 @@ from edgellm.engine.speculative.loss_account import LossAccount
 BEGIN, GO_ON = 1.05, 1.0
 """Speedups expected of a round: to begin with drafts, and to go on with them."""
 
-RISK = 0.03
+RISK = 0.05
 """The chance that counts as none where a round would cost a request more than its share."""
 
 

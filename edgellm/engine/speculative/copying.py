@@ -12,17 +12,21 @@ from dataclasses import dataclass
 
 from edgellm.engine.speculative.acceptance import Acceptance, cautious
 from edgellm.engine.speculative.edits import Edit, Edits
+from edgellm.engine.speculative.mentions import Mentions, Piece
 from edgellm.engine.speculative.ngram import ORDERS, SuffixIndex
 
 _LENGTHS = (0, 1, 2, 3, 4, 5, 6, 8, 12, 16, 24, 32, 48, 64)
 _SURENESS = (0, 1, 2, 4)
-GROUPS = (len(_LENGTHS), len(_LENGTHS), len(_SURENESS))
-"""Kinds of guesses: by length of the match where hits agree, the same where they do not, and known changes."""
+_PASSED = (0, 1, 3)
+GROUPS = (len(_LENGTHS), len(_LENGTHS), len(_SURENESS), len(_PASSED))
+"""Kinds of guesses: by length of the match where hits agree, the same where they do not, known changes, and words that
+the request quotes, by how often they stayed."""
 
 PRIORS = (
     *(0.2, 0.7, 0.8, 0.55, 0.6, 0.7, 0.8, 0.87, 0.92, 0.96, 0.975, 0.98, 0.985, 0.995),
     *(0.2, 0.2, 0.2, 0.2, 0.3, 0.4, 0.5, 0.55, 0.65, 0.9, 0.95, 0.96, 0.98, 0.99),
     *(0.35, 0.75, 0.85, 0.9),
+    *(0.5, 0.8, 0.9),
 )
 """Part of each kind that came true in edits, copies, quotations, stories and poems by a model of 1.5B."""
 
@@ -71,13 +75,15 @@ class _Resumption:
 class CopyTrail:
     """One sequence's copying. `tokens` grows by others' hands; `advance` takes in what is new."""
 
-    def __init__(self, tokens: Seq[int], acceptance: Acceptance) -> None:
+    def __init__(self, tokens: Seq[int], acceptance: Acceptance, piece: Piece | None = None) -> None:
         self.own = acceptance.own()
         self._acceptance = acceptance
         self._tokens = tokens
         self._given = len(tokens)
         self._index = SuffixIndex(tokens)
         self._edits = Edits()
+        self._mentions = Mentions(tokens, piece) if piece is not None else None
+        self._read = False
         self._cursor: Cursor | None = None
         self._broken: _Break | None = None
         self._resumed: _Resumption | None = None
@@ -128,6 +134,7 @@ class CopyTrail:
         self.run = self.run + 1 if hit else 0
         edit = cursor.edit
         if hit:
+            self._learn_words(cursor)
             self._follow(cursor)
             if edit is not None and cursor.edit is None:
                 edit.hits += 1
@@ -152,6 +159,15 @@ class CopyTrail:
         else:
             self._cursor = None
 
+    def _learn_words(self, cursor: Cursor) -> None:
+        if self._mentions is None or cursor.edit is not None:
+            return
+        if not self._read and self.run >= ORDERS[-1] and cursor.place < self._given:
+            # Where the first copy began, the request itself has ended.
+            self._read = True
+            self._mentions.read(cursor.place - cursor.length)
+        self._mentions.copied(cursor.place)
+
     def _settle(self, cursor: Cursor) -> bool:
         """Enter a change that begins at the cursor; False where the source has no more to give."""
         if cursor.edit is None:
@@ -170,6 +186,8 @@ class CopyTrail:
             sureness = cursor.edit.hits + cursor.inside
             kind = 2 * len(_LENGTHS) + bisect_right(_SURENESS, sureness) - 1
             return cursor.edit.new[cursor.inside], kind
+        if self._mentions is not None and (passed := self._mentions.passed(cursor.place)) is not None:
+            return self._tokens[cursor.place], sum(GROUPS[:3]) + bisect_right(_PASSED, passed) - 1
         kind = bisect_right(_LENGTHS, cursor.length) - 1
         if self._index.rival(cursor.place):
             kind += len(_LENGTHS)

@@ -56,7 +56,7 @@ def test_beginning_takes_more_than_going_on() -> None:
 
 
 def test_a_short_request_stakes_less() -> None:
-    assert drafted("jagged", candidate(0.95, whole=4_000)) == {}
+    assert drafted("jagged", candidate(0.9, whole=3_000)) == {}
     assert drafted("jagged", candidate(0.95, whole=12_000)) == {1: 3}
     assert drafted("jagged", candidate(0.95, whole=40_000)) == {1: 15}
 
