@@ -118,7 +118,7 @@ class _Writer:
     def _elements(self, rule: str, schema: dict[str, Any]) -> Iterator[str]:
         for index, (name, value, required) in enumerate(_parameters(schema)):
             element, words = f"{rule}_{index}", _words(value)
-            bare = _is_text(value) or words is not None
+            bare = is_bare(value)
             opening, closing = (
                 text.replace("{type}", "string" if bare else str(value.get("type", "object")))
                 .replace("{is_text}", str(bare).lower())
@@ -211,6 +211,11 @@ def _parameters(schema: dict[str, Any]) -> list[tuple[str, dict[str, Any], bool]
     required = schema.get("required", ())
     properties = schema["properties"] if isinstance(schema["properties"], dict) else {}
     return [(name, value if isinstance(value, dict) else {}, name in required) for name, value in properties.items()]
+
+
+def is_bare(value: dict[str, Any]) -> bool:
+    """Whether an element holds such a value as it is, not as JSON."""
+    return _is_text(value) or _words(value) is not None
 
 
 def _is_text(value: dict[str, Any]) -> bool:

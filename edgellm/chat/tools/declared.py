@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable
 from typing import Any
 
+from edgellm.chat.tool_grammar import is_bare
 from edgellm.chat.tools.parser import CallStart
 from edgellm.chat.tools.reader import Mismatch, Reader, Waits
 from edgellm.messages import Tool
@@ -46,6 +47,11 @@ class DeclaredTools:
     def parameters(self, name: str) -> list[str]:
         """Their names, in order."""
         return list(_properties(self._tools[name].parameters))
+
+    def is_bare(self, name: str, parameter: str) -> bool:
+        """Whether an element under the grammar holds the parameter as it is, not as JSON."""
+        value = _properties(self._tools[name].parameters).get(parameter)
+        return is_bare(value if isinstance(value, dict) else {})
 
     def types(self, name: str, parameter: str) -> frozenset[str]:
         """The JSON types a parameter may have; empty where the schema does not say."""

@@ -7,6 +7,7 @@ import json
 import msgspec
 
 from edgellm.chat.tools.declared import DeclaredTools, fits
+from edgellm.chat.tools.json_call import as_arguments
 from edgellm.chat.tools.json_text import PYTHON, escaped, json_text
 from edgellm.chat.tools.parser import CallArguments, CallEnd
 from edgellm.chat.tools.reader import Marks, Mismatch, Reader, Steps, Text, Waits, gathered, marks, through
@@ -67,7 +68,10 @@ class _ElementCall:
             return
         self._own_line = bool((yield from self._reader.skip("\n")))
         types = frozenset(("string",)) if text else self._tools.types(self._name, key)
-        if types == {"string"}:
+        if self._tools.forced and not self._tools.is_bare(self._name, key):
+            yield from through(json_text(self._reader), as_arguments)
+            yield from self._reader.expect(self._elements.exact_end)
+        elif types == {"string"}:
             yield CallArguments('"')
             yield from through(self._text(), _inside_string)
             yield CallArguments('"')

@@ -65,7 +65,7 @@ def _family(name: str, flow: Flow, syntax: CallSyntax) -> Family:
 
 
 # The first with all of its spellings in the template is taken.
-_FAMILIES: tuple[tuple[tuple[str, ...], Family], ...] = (
+_KNOWN: tuple[tuple[tuple[str, ...], Family], ...] = (
     (("<|channel|>", "<|call|>"), _family("harmony", harmony.FLOW, harmony.SYNTAX)),
     (("<|tool_call>", "<|channel>"), _family("gemma-4", gemma.FLOW_4, gemma.SYNTAX_4)),
     (("<start_function_call>",), _family("function-gemma", gemma.FLOW_FUNCTION, gemma.SYNTAX_FUNCTION)),
@@ -103,9 +103,11 @@ _FAMILIES: tuple[tuple[tuple[str, ...], Family], ...] = (
 )
 _GENERIC = Family(name="generic", flow=hermes.GENERIC_FLOW, syntax=hermes.SYNTAX, generic=True)
 
+FAMILIES: tuple[Family, ...] = (*{family.name: family for _, family in _KNOWN}.values(), _GENERIC)
+
 
 def family_of(template: str) -> Family:
     """By the spellings in the source of a chat template; the generic family where it knows of no tools."""
-    found = next((family for marks, family in _FAMILIES if all(mark in template for mark in marks)), _GENERIC)
+    found = next((family for marks, family in _KNOWN if all(mark in template for mark in marks)), _GENERIC)
     thinking = found.flow.thinking or thinking_of(template)
     return msgspec.structs.replace(found, flow=msgspec.structs.replace(found.flow, thinking=thinking))

@@ -119,12 +119,12 @@ class Reader:
             raise Mismatch
         return found
 
-    def word(self, pattern: re.Pattern[str]) -> Waits[str]:
+    def word(self, pattern: re.Pattern[str], most: int = MOST_OF_A_WORD) -> Waits[str]:
         """Reads what `pattern` (of single characters) matches. Raises Mismatch for nothing, or for too much."""
         while True:
             found = pattern.match(self._text, self._at)
             size = found.end() - self._at if found else 0
-            if size > MOST_OF_A_WORD:
+            if size > most:
                 raise Mismatch
             if self._at + size < len(self._text) or self._ended:
                 break
