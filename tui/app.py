@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Any, ClassVar
 from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
+from textual.events import Event, Key, Paste
 from textual.screen import Screen
 from textual.timer import Timer
 
@@ -79,12 +80,26 @@ class ChatApp(App[None]):
         self._draft_timer: Timer | None = None
         self._interrupted = 0.0
         self._leaving = self._was_opening = False
+        self._early: list[Event] | None = []
 
     def get_default_screen(self) -> Screen[None]:
         return self.chat_screen
 
+    async def on_event(self, event: Event) -> None:
+        """What is typed before there is a prompt for it waits."""
+        if self._early is not None and isinstance(event, Key | Paste) and not event.is_forwarded:
+            self._early.append(event)
+        else:
+            await super().on_event(event)
+
+    async def _awake(self) -> None:
+        early, self._early = self._early or [], None
+        for event in early:
+            await super().on_event(event)
+
     def on_mount(self) -> None:
         self.update_commands()
+        self.call_after_refresh(self._awake)
         self.call_after_refresh(self.run_worker, self._begin(), group="begin")
 
     async def _begin(self) -> None:

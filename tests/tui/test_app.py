@@ -5,13 +5,18 @@ from __future__ import annotations
 import threading
 
 import pytest
+from textual.events import Key
 
+from edgellm.config import Settings
 from edgellm.errors import ModelNotFound, OutOfMemory
 from edgellm.request import Conversation
 from tests.doubles.scripted_model import ScriptedModel
+from tests.tui.conftest import Running
 from tui import slash
+from tui.app import ChatApp
 from tui.screens.help import HelpScreen
 from tui.screens.search import SearchScreen
+from tui.start import Start
 from tui.widgets.answer import Answer
 from tui.widgets.code_block import CodeBlock
 from tui.widgets.question import Question
@@ -255,3 +260,19 @@ async def test_an_exported_conversation_can_be_taken_in(start, tmp_path, name: s
         await running.app.obey(*slash.read(f"/import {tmp_path / name}"))  # type: ignore[misc]
         await running.until(lambda: running.app.controller.chat.id != first)
         assert running.texts == [("user", "Keep this"), ("assistant", "Fine, thanks.")]
+
+
+async def test_what_is_typed_before_the_first_paint_is_in_the_prompt(tmp_path) -> None:
+    class Hasty(ChatApp):
+        def on_load(self) -> None:
+            for letter in "hasty":
+                self.post_message(Key(letter, letter))
+
+    model = ScriptedModel([["x"]])
+    app = Hasty(Start(settings=Settings(), folder=tmp_path, open_model=lambda name, settings, report: model))
+    async with app.run_test() as pilot:
+        running = Running(app, pilot)
+        await running.until(lambda: app.chat_screen.prompt.text == "hasty")
+        await running.ready()
+        assert app.chat_screen.prompt.text == "hasty"
+        await app.action_quit()
