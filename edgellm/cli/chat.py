@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import TYPE_CHECKING, Annotated
 
 import typer
@@ -26,6 +27,8 @@ def chat(
     top_p: options.TopP = None,
     min_p: options.MinP = None,
     seed: options.Seed = None,
+    think: options.Think = None,
+    hide_thinking: options.HideThinking = False,
     draft: options.Draft = None,
     no_speculation: options.NoSpeculation = False,
     context: options.Context = None,
@@ -35,13 +38,17 @@ def chat(
     flash_attention: options.FlashAttention = None,
     backend: options.Backend = None,
     offline: options.Offline = None,
+    local: options.Local = False,
     log_level: options.LogLevel = None,
 ) -> int:
     """Talk with a model; it remembers what was said. /help lists what can be typed besides."""
+    from dataclasses import replace
+
     from edgellm import config
     from edgellm.cli import full_screen, prompt
 
     wishes = prompt.wishes(max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
+    wishes = replace(wishes, think=think, hide_thinking=hide_thinking)
     settings = config.load(
         {
             "model": model,
@@ -57,19 +64,30 @@ def chat(
             "log_level": log_level,
         }
     )
+    own = options.given(
+        draft=draft,
+        context=context,
+        threads=threads,
+        gpu_layers=gpu_layers,
+        kv_type=kv_type,
+        flash_attention=flash_attention,
+        backend=backend,
+    )
     if not plain and full_screen.possible():
         return full_screen.run(settings, wishes, prompt.utf8(system or ""), resume=resume, any_model=model is None)
     if resume:
         raise typer.BadParameter("--resume needs a terminal, without --plain: lines are not kept")
-    return converse(settings, wishes, system)
+    return converse(settings, wishes, system, local=local, own=own)
 
 
-def converse(settings: Settings, wishes: Wishes, system: str | None) -> int:
-    """Chat until the person leaves. Returns the exit code."""
+def converse(
+    settings: Settings, wishes: Wishes, system: str | None, *, local: bool = False, own: Sequence[str] = ()
+) -> int:
+    """Chat until the person leaves; `local` and `own` as for `session.open_model`. Returns the exit code."""
     from edgellm.cli import session
     from edgellm.cli.line_chat import LineChat
     from edgellm.cli.lines import LineReader
     from edgellm.cli.prompt import utf8
 
-    with session.Session(session.open_model(settings, settings.model)) as opened:
+    with session.Session(session.open_model(settings, settings.model, local=local, own=own)) as opened:
         return LineChat(opened, LineReader(), wishes, utf8(system or "")).run()

@@ -10,7 +10,25 @@ from typing import Annotated, Any
 import typer
 from typer.core import TyperCommand, TyperGroup
 
-from edgellm.cli import alias, bench, bundle, chat, doctor, fit, keys, models, prune, pull, rm, run, serve, verify
+from edgellm.cli import (
+    alias,
+    bench,
+    bundle,
+    chat,
+    doctor,
+    fit,
+    keys,
+    models,
+    prune,
+    ps,
+    pull,
+    rm,
+    run,
+    serve,
+    show,
+    stop,
+    verify,
+)
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
 
@@ -35,7 +53,10 @@ app = typer.Typer(name="edgellm", cls=Group, no_args_is_help=True, add_completio
 app.command(cls=Command)(run.run)
 app.command(cls=Command)(chat.chat)
 app.command(cls=Command)(serve.serve)
+app.command(cls=Command)(ps.ps)
+app.command(cls=Command)(stop.stop)
 app.command(cls=Command)(models.models)
+app.command(cls=Command)(show.show)
 app.command(cls=Command)(pull.pull)
 app.command(cls=Command)(rm.rm)
 app.command(cls=Command)(verify.verify)

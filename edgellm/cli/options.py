@@ -62,6 +62,12 @@ LogLevel = Annotated[
     typer.Option(metavar="LEVEL", help="Least to log: debug, info, warning or error.", rich_help_panel=_MODEL),
 ]
 
+Local = Annotated[
+    bool,
+    typer.Option(
+        "--local", metavar="", help="Load the model here, though a server runs that has it.", rich_help_panel=_MODEL
+    ),
+]
 System = Annotated[str | None, typer.Option(metavar="TEXT", help="Instructions that the model follows throughout.")]
 MaxTokens = Annotated[
     int | None,
@@ -82,6 +88,22 @@ MinP = Annotated[
 ]
 Seed = Annotated[
     int | None, typer.Option(metavar="N", help="The same seed gives the same answer.", rich_help_panel=_SAMPLING)
+]
+Think = Annotated[
+    bool | None,
+    typer.Option(
+        "--think/--no-think",
+        metavar="",
+        help="Have it think first, or not, if it can do both.",
+        rich_help_panel=_SAMPLING,
+        show_default=False,
+    ),
+]
+HideThinking = Annotated[
+    bool,
+    typer.Option(
+        "--hide-thinking", metavar="", help="Do not show on the terminal what it thinks.", rich_help_panel=_SAMPLING
+    ),
 ]
 
 Host = Annotated[
@@ -122,3 +144,8 @@ PrefixCache = Annotated[
         show_default=False,
     ),
 ]
+
+
+def given(**values: object) -> list[str]:
+    """Of these options, as they are written, those that somebody gave."""
+    return ["--" + name.replace("_", "-") for name, value in values.items() if value is not None]

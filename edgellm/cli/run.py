@@ -10,7 +10,7 @@ from edgellm.cli import options
 
 if TYPE_CHECKING:
     from edgellm.cli.prompt import Wishes
-    from edgellm.config import Settings
+    from edgellm.model import Model
     from edgellm.request import Input
 
 
@@ -32,6 +32,8 @@ def run(
     top_p: options.TopP = None,
     min_p: options.MinP = None,
     seed: options.Seed = None,
+    think: options.Think = None,
+    hide_thinking: options.HideThinking = False,
     draft: options.Draft = None,
     no_speculation: options.NoSpeculation = False,
     context: options.Context = None,
@@ -41,15 +43,19 @@ def run(
     flash_attention: options.FlashAttention = None,
     backend: options.Backend = None,
     offline: options.Offline = None,
+    local: options.Local = False,
     log_level: options.LogLevel = None,
 ) -> int:
     """Ask a model one thing. Text piped in comes after PROMPT; without either, a chat begins."""
+    from dataclasses import replace
+
     from edgellm import config
-    from edgellm.cli import prompt as asked
+    from edgellm.cli import prompt as asked, session
 
     if raw and system:
         raise typer.BadParameter("--raw uses no template, so there is no place for --system")
     wishes = asked.wishes(max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
+    wishes = replace(wishes, think=think, hide_thinking=hide_thinking)
     settings = config.load(
         {
             "model": model,
@@ -65,14 +71,24 @@ def run(
             "log_level": log_level,
         }
     )
+    own = options.given(
+        draft=draft,
+        context=context,
+        threads=threads,
+        gpu_layers=gpu_layers,
+        kv_type=kv_type,
+        flash_attention=flash_attention,
+        backend=backend,
+    )
     text = asked.gather(prompt, exact=raw)
     if text is None and not raw:
         from edgellm.cli.chat import converse
 
-        return converse(settings, wishes, system)
+        return converse(settings, wishes, system, local=local, own=own)
     if not text:
         raise typer.BadParameter("the prompt is empty")
-    return _answer(settings, wishes, _input(text, system, raw), stats)
+    opened = session.open_model(settings, settings.model, local=local, own=own)
+    return _answer(opened, wishes, _input(text, system, raw), stats)
 
 
 def _input(text: str, system: str | None, raw: bool) -> Input:
@@ -86,14 +102,14 @@ def _input(text: str, system: str | None, raw: bool) -> Input:
     return Conversation((*first, messages.user(text)))
 
 
-def _answer(settings: Settings, wishes: Wishes, input: Input, stats: bool) -> int:
+def _answer(model: Model, wishes: Wishes, input: Input, stats: bool) -> int:
     import sys
 
     from edgellm.cli import session, speculation_text
     from edgellm.cli.answer import Answer
 
-    answer = Answer()
-    with session.Session(session.open_model(settings, settings.model)) as opened:
+    answer = Answer(wishes.hide_thinking)
+    with session.Session(model) as opened:
         opened.run(answer.stream(opened.model, wishes.request(input, opened.model.info)))
         guessed = speculation_text.line(opened.run(opened.model.status()).speculation) if stats else ""
     if answer.note and wishes.max_tokens is None:

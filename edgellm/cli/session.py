@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import sys
-from collections.abc import Coroutine
+from collections.abc import Coroutine, Sequence
 from types import TracebackType
 from typing import TYPE_CHECKING, Any, TypeVar
 
@@ -18,10 +18,19 @@ if TYPE_CHECKING:
 Result = TypeVar("Result")
 
 
-def open_model(settings: Settings, name: str) -> Model:
-    """The model called `name`, not loaded yet; fetched first, with a progress bar, if it is not on this machine."""
+def open_model(settings: Settings, name: str, *, local: bool = True, own: Sequence[str] = ()) -> Model:
+    """The model called `name`, not loaded yet; fetched first, with a progress bar, if it is not on this machine.
+
+    Unless `local`, it is the one of the server that runs for this user, if one does and no options in `own`, which only
+    a load can honour, were given.
+    """
     from edgellm.runtime import assemble
 
+    if not local:
+        from edgellm.cli import own_server
+
+        if (served := own_server.model(settings, name, own)) is not None:
+            return served
     with Meter() as meter:
         model = assemble.open_model(name, settings, meter)
     for note in model.info.notes:

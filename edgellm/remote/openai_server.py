@@ -82,6 +82,14 @@ class OpenAIServer:
         self._info = info_of(entry, "" if self.flavour != "other" else "openai")
         self._known = True
 
+    async def load(self) -> None:
+        """Have an edgellm server load the model now, and learn what is known of it then; nothing more elsewhere."""
+        await self.start()
+        if self.flavour == "edgellm":
+            await self._asked("/models/load", {"model": self._info.name})
+            self._known = False
+            await self.start()
+
     async def models(self) -> list[ModelInfo]:
         """All models that the server lists. Raises as `start`."""
         return [info_of(entry) for entry in await self._entries()]

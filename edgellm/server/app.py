@@ -24,6 +24,7 @@ from edgellm.server import (
     openai,
     openai_embeddings,
     rerank,
+    residency,
     responses,
     status,
 )
@@ -83,7 +84,7 @@ def _application() -> FastAPI:
     app = FastAPI(title="edgellm", docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=_NO_TELEMETRY)
     app.openapi = partial(document, app)  # type: ignore[method-assign]
     of_texts = (openai, responses, llama, anthropic, ollama, openai_embeddings, ollama_embed, rerank)
-    for routes in (*of_texts, ollama_models, ollama_library, status, metrics):
+    for routes in (*of_texts, ollama_models, ollama_library, residency, status, metrics):
         app.include_router(routes.router)
     app.add_exception_handler(EdgeLLMError, _edgellm_error)
     app.add_exception_handler(RequestValidationError, _invalid_body)

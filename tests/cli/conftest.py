@@ -45,7 +45,7 @@ class Command:
         self.opened: list[tuple[Settings, str]] = []
 
     def use(self, model: Model) -> None:
-        def open_model(settings: Settings, name: str) -> Model:
+        def open_model(settings: Settings, name: str, **_: object) -> Model:
             self.opened.append((settings, name))
             return session.LoadingShown(model)
 

@@ -21,7 +21,7 @@ from edgellm.cli import session
 from edgellm.cli.main import main
 from tests.doubles.scripted_model import ScriptedModel
 pieces = [f"{number}\\n" for number in range(100_000)]
-session.open_model = lambda settings, name: ScriptedModel([pieces], delay_s=0.01)
+session.open_model = lambda settings, name, **_: ScriptedModel([pieces], delay_s=0.01)
 sys.exit(main(sys.argv[1:]))
 """
 ROOT = Path(__file__).parents[2]

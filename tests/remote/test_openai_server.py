@@ -372,34 +372,11 @@ async def test_progress_of_llama_server_is_told() -> None:
         await model.aclose()
 
 
-KEYS = st.sampled_from(
-    [
-        "choices",
-        "delta",
-        "content",
-        "tool_calls",
-        "function",
-        "arguments",
-        "index",
-        "logprobs",
-        "top_logprobs",
-        "tokens",
-        "token_logprobs",
-        "bytes",
-        "usage",
-        "timings",
-        "predicted_ms",
-        "error",
-        "code",
-        "message",
-        "finish_reason",
-        "stop_reason",
-        "prompt_progress",
-        "text",
-        "id",
-        "name",
-    ]
-)
+WORDS = """
+choices delta content tool_calls function arguments index logprobs top_logprobs tokens token_logprobs bytes usage
+timings predicted_ms error code message finish_reason stop_reason prompt_progress text id name
+"""
+KEYS = st.sampled_from(WORDS.split())
 ANYTHING = st.recursive(
     st.none() | st.booleans() | st.integers(-2, 300) | st.floats(allow_nan=False) | st.text(max_size=5),
     lambda inner: st.lists(inner, max_size=4) | st.dictionaries(KEYS, inner, max_size=6),
