@@ -122,7 +122,7 @@ class OnnxEmbedding:
 
 def graph(folder: Path) -> Path:
     """The graph in `folder` or in its folder `onnx`: of several the plain one. Raises NotAModel."""
-    found = sorted([*folder.glob("*.onnx"), *folder.glob("onnx/*.onnx")])
+    found = sorted(path for path in (*folder.glob("*.onnx"), *folder.glob("onnx/*.onnx")) if path.is_file())
     if not found:
         raise NotAModel(f"the folder {folder} holds no ONNX graph. Download the model again.")
     return next((path for path in found if path.name == "model.onnx"), found[0])

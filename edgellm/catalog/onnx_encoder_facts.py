@@ -34,7 +34,7 @@ def holds_encoder(folder: Path) -> bool:
 
 def graphs(folder: Path) -> list[Path]:
     """The plain one first, where there are several."""
-    found = sorted([*folder.glob("*.onnx"), *folder.glob("onnx/*.onnx")])
+    found = sorted(path for path in (*folder.glob("*.onnx"), *folder.glob("onnx/*.onnx")) if path.is_file())
     return sorted(found, key=lambda path: path.name != "model.onnx")
 
 

@@ -66,7 +66,9 @@ def to_fetch(target: Target) -> ModelFacts | None:
 
 def of_catalog() -> list[Candidate]:
     """Every model known by name that writes; asks nobody."""
-    entries = [entry for entry in catalogs.current().entries.values() if "embeddings" not in entry.good_for]
+    entries = [
+        entry for entry in catalogs.current().entries.values() if {"embeddings", "rerank"}.isdisjoint(entry.good_for)
+    ]
     return [candidate for entry in entries for candidate in of_entry(entry)]
 
 

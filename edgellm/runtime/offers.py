@@ -17,6 +17,7 @@ from edgellm.config import Settings
 from edgellm.download.store import Store
 from edgellm.errors import EdgeLLMError, LoadError, ModelNotFound
 from edgellm.model import ModelInfo
+from edgellm.runtime.hosted_names import hint
 from edgellm.runtime.known_facts import facts_of
 from edgellm.runtime.locate import Located, choose, here
 from edgellm.runtime.standing import Kind
@@ -37,7 +38,7 @@ class Offer(msgspec.Struct, frozen=True):
 def offer(located: Located, aliases: Iterable[str] = ()) -> Offer:
     """`located` as it is offered; a header that cannot be read is told of when the model is loaded."""
     known = ModelInfo(name=located.name, sampling=located.sampling, created=_changed(located.path))
-    embeds = located.entry is not None and "embeddings" in located.entry.good_for
+    embeds = located.entry is not None and not {"embeddings", "rerank"}.isdisjoint(located.entry.good_for)
     try:
         facts = facts_of(located.path)
     except (LoadError, ModelNotFound, OSError):
@@ -162,6 +163,7 @@ class Offers:
             return ModelNotFound(f"No model is named, and none is the default. Name one of these: {shown}.")
         return ModelNotFound(
             f"There is no model {name[:200]!r} here. Name one of these, or bring it with `edgellm pull`: {shown}."
+            + hint(name)
         )
 
 

@@ -29,7 +29,7 @@ router = APIRouter(prefix="/v1")
 
 
 class EmbeddingsBody(RequestBody):
-    input: str | list[str] | list[Count] | list[list[Count]]
+    input: str | list[Count] | list[str | list[Count]]
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1, le=2**20)] | None = None

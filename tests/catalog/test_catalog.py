@@ -77,10 +77,10 @@ def test_sampling_may_hold_a_bias(tmp_path: Path) -> None:
 
 def test_test_models_are_readable_and_agree_with_the_shipped_ones() -> None:
     tests = catalog.load(Path(__file__).parents[1] / "models.toml")
-    assert list(tests.entries) == ["smollm2", "qwen-0.5b", "qwen-1.5b", "gemma-270m"]
+    assert list(tests.entries) == ["smollm2", "qwen-0.5b", "qwen-1.5b", "gemma-270m", "minilm", "minilm-int8"]
     assert tests.entries["smollm2"].sha256 == catalog.shipped().entries["smollm2"].sha256
     sizes = {name: len(entry.sources[0].parts) for name, entry in tests.entries.items()}  # type: ignore[union-attr]
-    assert sizes == {"smollm2": 1, "qwen-0.5b": 6, "qwen-1.5b": 22, "gemma-270m": 4}
+    assert sizes == {"smollm2": 1, "qwen-0.5b": 6, "qwen-1.5b": 22, "gemma-270m": 4, "minilm": 1, "minilm-int8": 1}
 
 
 def test_sources_keep_their_order_and_kind(tiny: catalog.Catalog) -> None:

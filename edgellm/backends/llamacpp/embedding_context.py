@@ -42,11 +42,12 @@ class EmbeddingContext(Context):
         number = pooling_type(self.path, self.facts, settings.pooling)
         self.pooling = WORDS[number]
         running = lib.llama_model_is_recurrent(model) or lib.llama_model_is_hybrid(model)
-        self.sequences = 1 if running else SEQUENCES
         self.stepwise = number in (_LAST, _RANK) and self._is_causal()
         self.longest = _longest(lib.llama_model_n_ctx_train(model), settings)
-        self.step = min(self.longest, max(settings.batch, 2)) if self.stepwise else self.longest
-        params = self.native.context_params(settings, self.longest, self.step)
+        step = min(self.longest, max(settings.batch, 2)) if self.stepwise else self.longest
+        self.sequences = 1 if running else min(SEQUENCES, step)
+        self.step = -(-step // self.sequences) * self.sequences  # the library aborts where it is no multiple
+        params = self.native.context_params(settings, max(self.longest, self.step), self.step)
         params.n_batch = params.n_ubatch = params.n_outputs_max = self.step
         params.n_seq_max = self.sequences
         params.embeddings = True
@@ -67,7 +68,7 @@ class EmbeddingContext(Context):
         remembers = bool(self.memory) and self.library.llama_get_causal_attn(self.context)
         if self.stepwise and not remembers:
             self.stepwise = False
-            self.longest = self.step
+            self.longest = min(self.longest, self.step)
 
 
 def _longest(trained: int, settings: ModelSettings) -> int:
@@ -77,12 +78,14 @@ def _longest(trained: int, settings: ModelSettings) -> int:
 
 
 def pooling_type(path: Path, facts: Facts, wanted: str) -> int:
-    """The library's number of the pooling `wanted`; "auto" is the file's own, and mean where it names none.
+    """The library's number of the pooling `wanted`; "auto" is the file's own.
 
-    Raises Unsupported for scores of a model without the tensors that make them.
+    Where the file names none, a model with a head for scores ranks (so do older files of rerankers), and others take
+    the mean. Raises Unsupported for scores of a model without the tensors that make them.
     """
     stated = facts.values.get(f"{facts.architecture}.pooling_type")
-    number = _POOLINGS.get(wanted, stated if stated in WORDS else _MEAN)
+    usual = _RANK if facts.heads else _MEAN
+    number = _POOLINGS.get(wanted, stated if stated in WORDS else usual)
     if number == _RANK and not facts.heads:
         raise Unsupported(f"{path} has no tensors that score documents. Set pooling to auto, mean, cls or last.")
     return int(number)
