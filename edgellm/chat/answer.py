@@ -7,6 +7,7 @@ from collections import deque
 from collections.abc import Callable, Sequence
 
 from edgellm.chat.detokenize import Detokenizer
+from edgellm.chat.fresh_calls import FreshCalls
 from edgellm.chat.stop import StopStrings
 from edgellm.chat.tools.parser import CallArguments, CallEnd, CallStart, Content, Parser, Piece, Thought
 from edgellm.events import Event, Reasoning, Text, TokenLogprob, ToolArguments, ToolEnd, ToolStart
@@ -19,7 +20,8 @@ class AnswerStream:
     """Push the tokens of one choice, then `finish`; once it is `over`, everything further is dropped.
 
     It is over by a stop string (`stopped`) in its text, or, unless `parallel`, by its first whole tool call. What a
-    `parser` takes for thoughts and calls is no text: stop strings do not count there.
+    `parser` takes for thoughts and calls is no text: stop strings do not count there. An answer of `only_calls` has no
+    text at all, and is over when it begins to repeat itself.
 
     A token's log-probability comes with the event that lets its first character through, or a later one. Those of
     tokens that lie wholly in or behind a stop string are dropped with their text.
@@ -32,6 +34,7 @@ class AnswerStream:
         choice: int = 0,
         parser: Parser | None = None,
         parallel: bool = True,
+        only_calls: bool = False,
     ) -> None:
         """`piece` gives a token's bytes. Raises RequestError for an empty stop string."""
         self.stopped: str | None = None
@@ -41,6 +44,7 @@ class AnswerStream:
         self._choice = choice
         self._parser = parser
         self._parallel = parallel
+        self._fresh = FreshCalls() if only_calls else None
         self._decoded = 0  # characters of text so far
         self._emitted = 0  # of those, let through
         self._waiting: deque[tuple[int, TokenLogprob]] = deque()  # each with the index of its first character
@@ -49,7 +53,8 @@ class AnswerStream:
 
     @property
     def over(self) -> bool:
-        return self.stopped is not None or (self.called and not self._parallel)
+        repeated = self._fresh is not None and self._fresh.repeated
+        return self.stopped is not None or repeated or (self.called and not self._parallel)
 
     def push(self, token: int, score: Score | None = None) -> list[Event]:
         """The next token, with its log-probabilities if they were asked for."""
@@ -79,14 +84,14 @@ class AnswerStream:
 
     def _events(self, pieces: Sequence[Piece]) -> list[Event]:
         events: list[Event] = []
-        for piece in pieces:
-            if self.over:
+        for piece in pieces if self._fresh is None else self._fresh.fresh(pieces):
+            if self.stopped is not None or (self.called and not self._parallel):
                 break
             if isinstance(piece, Content):
                 events += self._content(piece.text)
                 continue
             events += self._released()
-            if not self.over:
+            if self.stopped is None:
                 events += self._apart(piece)
         return events
 

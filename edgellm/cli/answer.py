@@ -11,6 +11,7 @@ from dataclasses import dataclass, field
 from typing import cast
 
 from edgellm import errors
+from edgellm.cli.thoughts import Thoughts
 from edgellm.cli.wrap import WordWrap
 from edgellm.events import Event, Failed, Finished, Reasoning, Text
 from edgellm.model import Model
@@ -24,21 +25,25 @@ _CONTROLS = dict.fromkeys([*range(9), *range(11, 32), *range(127, 160)])
 class Answer:
     """What has come so far; `first_s` is the time from asking to the first text, in seconds."""
 
+    hide_thinking: bool = False
     text: str = ""
     finished: Finished | None = None
     first_s: float | None = None
     asked: float = field(default_factory=time.monotonic)
     _wrap: WordWrap | None = None
+    _thoughts: Thoughts = field(default_factory=Thoughts)
 
     async def stream(self, model: Model, request: ChatRequest) -> None:
         """Ask, and write what comes until it ends. Raises EdgeLLMError; when cancelled, what came is in `text`."""
         self.asked = time.monotonic()
+        self._thoughts = Thoughts(self.hide_thinking)
         self._wrap = WordWrap(shutil.get_terminal_size().columns) if sys.stdout.isatty() else None
         try:
             async with aclosing(cast("AsyncGenerator[Event, None]", model.stream(request))) as events:
                 async for event in events:
                     self._take(event)
         finally:
+            self._thoughts.end()
             if self._wrap is not None:
                 write(self._wrap.flush())
             if self.text and not self.text.endswith("\n"):
@@ -49,11 +54,11 @@ class Answer:
             case Text(text=text) if text:
                 self._mark()
                 self.text += text
+                self._thoughts.end()
                 write(text if self._wrap is None else self._wrap.feed(printable(text)))
             case Reasoning(text=text):
                 self._mark()
-                if sys.stderr.isatty():
-                    print(printable(text), end="", file=sys.stderr, flush=True)
+                self._thoughts.write(printable(text))
             case Finished():
                 self.finished = event
             case Failed():

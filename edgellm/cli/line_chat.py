@@ -86,7 +86,7 @@ class LineChat:
 
     def _turn(self, text: str) -> None:
         """One question and its answer. A turn that fails leaves no trace in the history."""
-        question, answer, model = messages.user(text), Answer(), self._session.model
+        question, answer, model = messages.user(text), Answer(self._wishes.hide_thinking), self._session.model
         request = self._wishes.request(Conversation(self._messages(question)), model.info)
         try:
             self._session.run(answer.stream(model, request))

@@ -37,10 +37,12 @@ class Wishes:
 
     max_tokens: int | None
     sampling: dict[str, Any]
+    think: bool | None = None
+    hide_thinking: bool = False
 
     def request(self, input: Input, info: ModelInfo) -> ChatRequest:
         params = msgspec.structs.replace(info.sampling, **self.sampling)
-        return ChatRequest(input=input, sampling=params, max_tokens=self.max_tokens)
+        return ChatRequest(input=input, sampling=params, max_tokens=self.max_tokens, thinking=self.think)
 
 
 def wishes(max_tokens: int | None, **sampling: float | None) -> Wishes:

@@ -38,11 +38,12 @@ class Prepared(msgspec.Struct, frozen=True, kw_only=True):
     parser: Callable[[], Parser] | None = None
     constraint: Constraint | None = None
     parallel: bool = True
+    only_calls: bool = False
     warnings: tuple[str, ...] = ()
 
     def answer(self, stops: tuple[str, ...], choice: int) -> AnswerStream:
         parser = self.parser() if self.parser is not None else None
-        return AnswerStream(self.piece, stops, choice, parser, self.parallel)
+        return AnswerStream(self.piece, stops, choice, parser, self.parallel, self.only_calls)
 
 
 class Preparation:
@@ -75,6 +76,7 @@ class Preparation:
             parser=(lambda: self._template.family.parser(context)) if reads else None,
             constraint=constraint,
             parallel=parallel,
+            only_calls=bool(tools) and request.tool_choice != "auto",
             warnings=(*warnings, *(compiled.warnings if compiled else ())),
         )
 
@@ -113,11 +115,16 @@ class Preparation:
             opening=tags.opening.encode(),
             opener=opener[0] if len(opener) == 1 else None,
             closing=tags.closing.encode(),
-            forced=tuple(self._ids(f"\n{tags.closing}\n\n")),
+            forced=tuple(self._closing(tags)),
             gaps=self._gaps,
             budget=budget,
             answer=answer,
         )
+
+    def _closing(self, tags: ThinkingTags) -> list[int]:
+        """Tags that are text stand on lines of their own; a control token stands alone."""
+        ids = self._ids(tags.closing)
+        return ids if not any(map(self._vocabulary.piece, ids)) else self._ids(f"\n{tags.closing}\n\n")
 
     def _ids(self, text: str) -> list[int]:
         return self._vocabulary.tokenize(text, special=True, add_bos=False)

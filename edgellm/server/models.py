@@ -8,6 +8,7 @@ from typing import Any, Protocol
 
 from edgellm.errors import ModelNotFound, Unsupported
 from edgellm.model import Model
+from edgellm.runtime.hosted_names import hint
 from edgellm.runtime.standing import Standing
 
 
@@ -83,7 +84,9 @@ class OneModel:
         names = dict.fromkeys((self._model.info.name, *self._aliases))
         if name and name not in names and plain_name(name) not in names:
             known = ", ".join(names)
-            raise ModelNotFound(f"There is no model {name[:200]!r} here. Name one of these, or none at all: {known}.")
+            raise ModelNotFound(
+                f"There is no model {name[:200]!r} here. Name one of these, or none at all: {known}.{hint(name)}"
+            )
         return self._model
 
     @asynccontextmanager

@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import pytest
 from hypothesis import given, strategies as st
 
 from edgellm.chat.answer import AnswerStream
+from edgellm.chat.tools.family import family_of
+from edgellm.chat.tools.parser import ParserContext
 from edgellm.errors import RequestError
-from edgellm.events import Event, Text
+from edgellm.events import Event, Reasoning, Text, ToolEnd, ToolStart
+from edgellm.messages import Tool
 
 
 def run(pieces: list[bytes], stops: list[str] | None = None, scored: bool = False) -> tuple[list[Text], str | None]:
@@ -133,3 +138,103 @@ def test_text_is_cut_at_the_first_stop_and_logprobs_are_a_prefix(pieces: list[by
     tokens = scored_tokens(events)
     assert tokens == list(range(len(tokens)))
     assert all(event.text or event.logprobs for event in events)
+
+
+# -- thoughts and calls -----------------------------------------------------------------------------------------------
+
+TOOLS = (Tool("add", "", {"type": "object"}), Tool("time"))
+CALL = '<tool_call>\n{"name": "add", "arguments": {"a": 1}}\n</tool_call>'
+OTHER = '<tool_call>\n{"name": "add", "arguments": {"a": 2}}\n</tool_call>'
+
+
+def read(text: str, stops: list[str] | None = None, size: int = 3, **options: Any) -> tuple[list[Event], AnswerStream]:
+    """The events of `text`, cut into tokens of `size` characters, log-probabilities included."""
+    pieces = [text[at : at + size].encode() for at in range(0, len(text), size)]
+    family = family_of("<tool_call></think>")
+    parser = family.parser(
+        ParserContext(tools=TOOLS, forced=bool(options.get("only_calls")), early=False, thinking_open=False)
+    )
+    stream = AnswerStream(pieces.__getitem__, stops or [], 0, parser, **options)
+    events: list[Event] = []
+    for token in range(len(pieces)):
+        events += stream.push(token, (0.0, ()))
+    return events + stream.finish(), stream
+
+
+def shown(events: list[Event]) -> list[Any]:
+    """Kinds and texts, neighbours of a kind joined."""
+    out: list[Any] = []
+    for event in events:
+        kind = type(event).__name__
+        text = event.name if isinstance(event, ToolStart) else getattr(event, "text", "")
+        if out and out[-1][0] == kind and kind != "ToolStart":
+            out[-1] = (kind, out[-1][1] + text)
+        elif text or kind != "Text":
+            out.append((kind, text))
+    return out
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_thoughts_text_and_calls_are_events_of_their_own(size: int) -> None:
+    events, stream = read(f"<think>\nhm\n</think>\n\nLook:\n{CALL}\n{OTHER}", size=size)
+    assert shown(events) == [
+        ("Reasoning", "hm"),
+        ("Text", "Look:"),
+        ("ToolStart", "add"),
+        ("ToolArguments", '{"a": 1}'),
+        ("ToolEnd", ""),
+        ("ToolStart", "add"),
+        ("ToolArguments", '{"a": 2}'),
+        ("ToolEnd", ""),
+    ]
+    assert stream.called and not stream.over
+    assert [event.part for event in events if isinstance(event, ToolEnd)] == [2, 3]
+    ids = [event.id for event in events if isinstance(event, ToolStart)]
+    assert len(set(ids)) == 2 and all(id.startswith("call_") for id in ids)
+
+
+@pytest.mark.parametrize("size", [1, 3, 1000])
+def test_every_token_of_an_answer_with_calls_has_its_log_probability(size: int) -> None:
+    text = f"<think>\nhm\n</think>\n\nLook:\n{CALL}\n"
+    events, _ = read(text, size=size)
+    entries = [entry for event in events if isinstance(event, Text | Reasoning) for entry in event.logprobs]
+    assert [entry.token for entry in entries] == list(range(-(-len(text) // size)))
+
+
+def test_stop_strings_count_in_text_alone() -> None:
+    events, stream = read(f"<think>\nSTOP\n</think>\n\nLook:\n{CALL}", stops=["STOP", '"a"'])
+    assert ("ToolArguments", '{"a": 1}') in shown(events)
+    assert stream.stopped is None
+    events, stream = read(f"Look: STOP {CALL}", stops=["STOP"])
+    assert (shown(events), stream.stopped) == ([("Text", "Look: ")], "STOP")
+
+
+def test_what_a_stop_string_held_comes_before_the_call() -> None:
+    events, _ = read(f"LookST{CALL}", stops=["STOP"])
+    assert shown(events)[:2] == [("Text", "LookST"), ("ToolStart", "add")]
+
+
+def test_only_the_first_call_where_one_is_allowed() -> None:
+    events, stream = read(CALL + OTHER, parallel=False)
+    assert shown(events) == [("ToolStart", "add"), ("ToolArguments", '{"a": 1}'), ("ToolEnd", "")]
+    assert stream.over
+
+
+@pytest.mark.parametrize("size", [1, 7, 1000])
+def test_calls_that_must_be_end_where_they_repeat_themselves(size: int) -> None:
+    events, stream = read("\n".join((CALL, OTHER, CALL, OTHER)), size=size, only_calls=True)
+    assert [text for kind, text in shown(events) if kind == "ToolArguments"] == ['{"a": 1}', '{"a": 2}']
+    assert stream.over
+    assert stream.finish() == []
+
+
+@pytest.mark.parametrize("cut", range(1, len(CALL)))
+def test_a_second_call_that_is_cut_off_before_it_differs_is_not_told(cut: int) -> None:
+    events, _ = read(CALL + "\n" + CALL[:cut], only_calls=True)
+    assert shown(events) == [("ToolStart", "add"), ("ToolArguments", '{"a": 1}'), ("ToolEnd", "")]
+
+
+def test_a_call_that_never_parsed_is_text() -> None:
+    events, stream = read('<tool_call>\n{"name": "add", "arguments": oops')
+    assert shown(events) == [("Text", '<tool_call>\n{"name": "add", "arguments": oops')]
+    assert not stream.called

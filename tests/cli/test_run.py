@@ -7,6 +7,7 @@ import sys
 import pytest
 
 from edgellm.errors import ContextOverflow, EdgeLLMError, LoadError, WorkerDied
+from edgellm.events import Reasoning
 from edgellm.request import Conversation, Prompt, SamplingParams
 from tests.doubles.scripted_model import ScriptedModel
 
@@ -190,3 +191,36 @@ def test_a_word_held_back_is_shown_when_the_answer_breaks_off(command, monkeypat
     command.use(ScriptedModel([["half a sent", WorkerDied("the worker died")]]))
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     assert command("run", "hi").out == "half a sent\n"
+
+
+def thinker(command) -> ScriptedModel:  # type: ignore[no-untyped-def]
+    model = ScriptedModel([[Reasoning("hm, "), Reasoning("so"), "42"]])
+    command.use(model)
+    return model
+
+
+def test_thoughts_do_not_get_into_a_pipe(command) -> None:
+    thinker(command)
+    outcome = command("run", "hi")
+    assert (outcome.out, outcome.err) == ("42\n", "")
+
+
+def test_thoughts_are_dim_on_a_terminal(command, monkeypatch: pytest.MonkeyPatch) -> None:
+    thinker(command)
+    monkeypatch.delenv("NO_COLOR", raising=False)
+    monkeypatch.setenv("TERM", "xterm")
+    monkeypatch.setattr(sys.stderr, "isatty", lambda: True)
+    outcome = command("run", "hi")
+    assert outcome.out == "42\n"
+    assert "\x1b[2mhm, so\x1b[0m\n\n" in outcome.err
+    monkeypatch.setenv("NO_COLOR", "1")
+    assert "hm, so\n\n" in command("run", "hi").err
+    assert "hm" not in command("run", "hi", "--hide-thinking").err
+
+
+@pytest.mark.parametrize(("options", "meant"), [([], None), (["--think"], True), (["--no-think"], False)])
+@pytest.mark.parametrize("name", ["run", "chat"])
+def test_thinking_can_be_switched(command, options: list[str], meant: bool | None, name: str) -> None:
+    model = thinker(command)
+    command(name, *(["hi"] if name == "run" else []), *options, stdin=b"hi" if name == "chat" else b"")
+    assert model.requests[-1].thinking is meant

@@ -8,19 +8,19 @@ from typing import Any
 
 from edgellm import errors
 from edgellm.errors import EdgeLLMError
-from edgellm.events import Event, Failed, Finished, Started, Text, Timings, Usage
+from edgellm.events import Event, Failed, Finished, Reasoning, Started, Text, Timings, Usage
 from edgellm.messages import Tool
 from edgellm.model import ModelInfo, ModelStatus
 from edgellm.request import ChatRequest, Input, SamplingParams
 
-Step = str | EdgeLLMError
+Step = str | Reasoning | EdgeLLMError
 
 
 class ScriptedModel:
     """`answers[i]` is said to the i-th request, the last one again after that.
 
-    A string is a piece of text, after `delay_s`. An error as the first step is raised before any event, later it
-    becomes a `Failed`. `cancelled` counts answers that were left early.
+    A string is a piece of text, after `delay_s`, and a thought is one too. An error as the first step is raised before
+    any event, later it becomes a `Failed`. `cancelled` counts answers that were left early.
     """
 
     def __init__(
@@ -65,7 +65,7 @@ class ScriptedModel:
                     yield Failed(step.code, str(step), errors.details(step))
                     return
                 await asyncio.sleep(self._delay_s)
-                yield Text(step)
+                yield Text(step) if isinstance(step, str) else step
             complete = True
             yield Finished(self._reason, _usage(len(steps)), _timings(len(steps)))
         finally:

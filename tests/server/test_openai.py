@@ -242,6 +242,7 @@ def test_unknown_model_tells_the_known(client: openai.OpenAI) -> None:
     assert caught.value.code == "model_not_found"
     assert "echo" in caught.value.body["message"]
     assert "parrot" in caught.value.body["message"]
+    assert "`edgellm alias gpt-99 MODEL`" in caught.value.body["message"]
 
 
 def test_failure_in_mid_stream(client: openai.OpenAI, model: EchoModel) -> None:
