@@ -106,7 +106,7 @@ class LocalEmbedder:
                 loop = asyncio.get_running_loop()
                 self._backend = await loop.run_in_executor(self._compute, self._load)
                 self._queue = EmbeddingQueue(self._backend, self._compute, self._room)
-                self._info = replace(self._backend.info, name=self._info.name, notes=self._info.notes)
+                self._info = _completed(self._backend.info, self._info)
             return self._backend, self._queue
 
     async def _in_thread(self, work: Callable[[], _Fitting]) -> _Fitting:
@@ -152,6 +152,17 @@ class LocalEmbedder:
                 )
         fitting = [backend.shorten(ids) for _, ids in named]
         return fitting, sum(len(ids) for _, ids in named) - sum(map(len, fitting))
+
+
+def _completed(loaded: ModelInfo, known: ModelInfo) -> ModelInfo:
+    """What the loaded model says of itself, by its known name, and with what only its files told."""
+    return replace(
+        loaded,
+        name=known.name,
+        notes=known.notes,
+        parameters=loaded.parameters or known.parameters,
+        quantization=loaded.quantization or known.quantization,
+    )
 
 
 def unit(rows: Vectors) -> Vectors:

@@ -40,11 +40,17 @@ def open_embedder(found: Located, settings: Settings, machine: Machine) -> Opene
         needed = memory(facts, chosen)
         if settings.memory_check and needed > machine.usable_memory:
             raise _refusal(found.name, needed, machine.usable_memory)
-    notes = (found.reason,) if found.reason else ()
-    info = ModelInfo(name=found.name, backend="llama.cpp" if found.kind == "gguf" else "onnx", notes=notes)
+    notes = _notes(found, facts, settings, chosen)
+    info = ModelInfo(
+        name=found.name,
+        backend="llama.cpp" if found.kind == "gguf" else "onnx",
+        notes=notes,
+        parameters=facts.parameters if facts is not None else 0,
+        quantization=facts.quantization if facts is not None else "",
+    )
     arguments: dict[str, Any] = {
         "path": str(found.path),
-        "name": found.name,
+        "info": msgspec.to_builtins(info),
         "kind": found.kind,
         "settings": msgspec.to_builtins(chosen),
         "least_dimensions": found.entry.least_dimensions if found.entry is not None else 0,
@@ -55,8 +61,10 @@ def open_embedder(found: Located, settings: Settings, machine: Machine) -> Opene
     return Opened(embedder, needed, mapped_bytes=weights)
 
 
-def local_embedder(path: str, name: str, kind: str, settings: dict[str, Any], least_dimensions: int = 0) -> Any:
-    """What a worker process hosts: the model at `path` as a `LocalEmbedder` called `name`."""
+def local_embedder(
+    path: str, info: dict[str, Any], kind: str, settings: dict[str, Any], least_dimensions: int = 0
+) -> Any:
+    """What a worker process hosts: the model at `path` as a `LocalEmbedder`, called as `info` says."""
     from edgellm.backends.embedding import EmbeddingBackend
     from edgellm.runtime.local_embedder import LocalEmbedder
 
@@ -71,7 +79,8 @@ def local_embedder(path: str, name: str, kind: str, settings: dict[str, Any], le
 
         return LlamaCppEmbedding.load(Path(path), chosen)
 
-    return LocalEmbedder(load, ModelInfo(name=name), least_dimensions=least_dimensions, room=chosen.queue)
+    known = msgspec.convert(info, ModelInfo)
+    return LocalEmbedder(load, known, least_dimensions=least_dimensions, room=chosen.queue)
 
 
 def memory(facts: ModelFacts, settings: ModelSettings) -> int:
@@ -89,19 +98,33 @@ def memory(facts: ModelFacts, settings: ModelSettings) -> int:
 
 
 def _fitting(facts: ModelFacts, settings: ModelSettings, machine: Machine) -> ModelSettings:
-    """`settings` with a context named: what was asked for, else half of the longest until it fits."""
-    longest = min(facts.context or LONGEST, settings.context or LONGEST)
+    """`settings` with the context that inputs may have: what was asked for, half of it and so on, until it fits.
+
+    The setting is for models that write, too, whose contexts take less memory: it is no reason to refuse.
+    """
+    longest = _wanted(facts, settings)
     while True:
         tried = msgspec.structs.replace(settings, context=longest)
-        if settings.context or longest <= SHORTEST or memory(facts, tried) <= machine.usable_memory:
+        if longest <= SHORTEST or memory(facts, tried) <= machine.usable_memory:
             return tried
         longest = max(SHORTEST, longest // 2)
+
+
+def _wanted(facts: ModelFacts, settings: ModelSettings) -> int:
+    return min(facts.context or LONGEST, settings.context or LONGEST)
+
+
+def _notes(found: Located, facts: ModelFacts | None, asked: ModelSettings, chosen: ModelSettings) -> tuple[str, ...]:
+    reasons = [found.reason] if found.reason else []
+    if facts is not None and chosen.context < (longest := _wanted(facts, asked)):
+        reasons.append(f"Inputs may have {chosen.context} tokens, not {longest}: more would not fit in memory.")
+    return tuple(reasons)
 
 
 def _refusal(name: str, needed: int, available: int) -> NotEnoughMemory:
     return NotEnoughMemory(
         f"{name} needs {needed / 2**30:.1f} GiB of memory for embeddings, and {available / 2**30:.1f} GiB are free. "
-        "Set a smaller context, close other programs, or choose a smaller model.",
+        "Close other programs, or choose a smaller model.",
         needed,
         available,
     )

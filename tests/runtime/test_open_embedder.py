@@ -55,12 +55,19 @@ def test_inputs_are_as_long_as_there_is_room_for(monkeypatch: pytest.MonkeyPatch
     assert little <= 4 * 2**30 < much
 
 
-def test_what_somebody_asked_for_is_taken_or_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_context_that_was_asked_for_bounds_inputs_and_gives_way_to_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     assert opened(with_memory(64), BGE, monkeypatch, context=700)[0] == 700
+    assert opened(with_memory(4), BGE, monkeypatch, context=6000)[0] in (3000, 1500, 750)
+    found = Located(path=Path("/no/such/model.gguf"), name="m", reason="Because.")
+    notes = open_embedder.open_embedder(found, Settings(), with_memory(4)).resident.info.notes
+    assert notes[0] == "Because." and "not 8192: more would not fit in memory" in notes[1]
+
+
+def test_what_fits_in_no_way_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(NotEnoughMemory, match=r"needs .* GiB of memory for embeddings") as caught:
-        opened(with_memory(4), BGE, monkeypatch, context=8192)
+        opened(with_memory(0.5), BGE, monkeypatch)
     assert caught.value.needed > caught.value.available
-    assert opened(with_memory(4), BGE, monkeypatch, context=8192, memory_check=False)[0] == 8192
+    assert opened(with_memory(0.5), BGE, monkeypatch, memory_check=False)[0] == 512
 
 
 def test_decoders_that_pool_their_last_token_need_less(monkeypatch: pytest.MonkeyPatch) -> None:
