@@ -22,11 +22,12 @@ class TokenLogprob(msgspec.Struct, frozen=True):
 
 
 class Usage(msgspec.Struct, frozen=True):
-    """Token counts; `cached_tokens` of the prompt were not computed again."""
+    """Token counts: `cached_tokens` of the prompt were not computed again, `reasoning_tokens` of the answer thought."""
 
     prompt_tokens: int = 0
     completion_tokens: int = 0
     cached_tokens: int = 0
+    reasoning_tokens: int = 0
 
 
 class Timings(msgspec.Struct, frozen=True):

@@ -7,7 +7,7 @@ from msgspec.structs import replace
 from edgellm.chat.answer import AnswerStream
 from edgellm.engine.sequence import Job, Update
 from edgellm.errors import details
-from edgellm.events import Event, Failed, Finished, FinishReason, Progress, Started, Timings, Usage
+from edgellm.events import Event, Failed, Finished, FinishReason, Progress, Reasoning, Started, Timings, Usage
 
 
 class Choice:
@@ -35,6 +35,8 @@ class Choice:
         self._warnings = warnings
         self._generated = 0
         self._cached = 0
+        self._thought = 0  # tokens of thoughts
+        self._told = 0  # tokens up to the last event
 
     def events(self, update: Update) -> list[Event]:
         events: list[Event] = []
@@ -55,14 +57,22 @@ class Choice:
             self._generated += 1
             if token in self.job.stop_tokens:
                 continue
-            events += self._answer.push(token, update.scores[index] if update.scores else None)
+            self._count(pushed := self._answer.push(token, update.scores[index] if update.scores else None))
+            events += pushed
             if self._answer.over:
                 break
         if update.finished is not None and not self._answer.over:
-            events += self._answer.finish()
+            self._count(last := self._answer.finish())
+            events += last
         if update.finished is not None or self._answer.over:
             assert update.timings is not None
             events.append(self._finished(self._reason(update.finished), update.timings))
+
+    def _count(self, events: list[Event]) -> None:
+        """Tokens whose text was held back, and those around thoughts, count with the event that follows them."""
+        if any(isinstance(event, Reasoning) for event in events):
+            self._thought += self._generated - self._told
+        self._told = self._generated if events else self._told
 
     def _reason(self, finished: FinishReason | None) -> FinishReason:
         if self._answer.stopped is not None:
@@ -76,7 +86,7 @@ class Choice:
         self.timings = replace(timings, load_ms=self._load_ms, predicted_n=self._generated)
         return Finished(
             reason,
-            Usage(len(self.job.prompt), self._generated, self._cached),
+            Usage(len(self.job.prompt), self._generated, self._cached, self._thought),
             self.timings,
             self._answer.stopped,
             self.index,

@@ -12,7 +12,9 @@ from fastapi import APIRouter, Request
 from starlette.responses import Response
 
 from edgellm.catalog.entry import Entry
+from edgellm.download.manifest import Manifest
 from edgellm.errors import RequestError, Unsupported
+from edgellm.runtime.standing import Standing
 from edgellm.server.body import RequestBody
 from edgellm.server.documented import NDJSON_TYPE, answer
 from edgellm.server.library import Library, named
@@ -58,9 +60,8 @@ async def delete(body: NameBody, request: Request) -> Response:
     library, name = _library(request), body.given
     manifest = await asyncio.to_thread(library.find, name)
     models: Models = request.app.state.models
-    names = {plain_name(name).lower(), manifest.reference.lower(), manifest.folder.lower()}
     for standing, _ in await models.loaded():
-        if names & {known.lower() for known in (standing.info.name, *standing.aliases)}:
+        if _is(standing, manifest, plain_name(name)):
             await models.unload(standing.info.name)
     await asyncio.to_thread(library.remove, manifest)
     return Response()
@@ -77,6 +78,14 @@ async def copy(body: CopyBody, request: Request) -> Response:
 @router.post("/push", response_model=None)
 async def refused() -> Response:
     raise Unsupported("Models are neither made nor published here. Pull one, or start the server with -m and a file.")
+
+
+def _is(standing: Standing, manifest: Manifest, name: str) -> bool:
+    """Whether a model in memory is the one that `manifest`, or just `name`, tells of."""
+    if standing.located is not None:
+        return str(standing.located.path) in {str(manifest.path), *(held.path for held in manifest.files)}
+    names = {known.lower() for known in (standing.info.name, *standing.aliases)}
+    return not names.isdisjoint((name.lower(), manifest.reference.lower()))
 
 
 def _library(request: Request) -> Library:

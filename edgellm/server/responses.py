@@ -38,7 +38,7 @@ async def create(body: ResponsesBody, request: Request) -> Response:
 
     def keep(complete: dict[str, Any]) -> None:
         if body.store is not False:
-            _store(request).put(complete["id"], complete, items)
+            _store(request).put(_owned(complete["id"], request), complete, items)
 
     events = model.stream(asked)
     if body.stream:
@@ -63,13 +63,13 @@ async def count(body: InputBody, request: Request) -> Response:
 
 @router.get("/{id}", response_model=None, responses=answer())
 async def retrieve(id: str, request: Request) -> Response:
-    found = _store(request).get(id)
+    found = _store(request).get(_owned(id, request))
     return _missing(id) if found is None else Response(found.body, media_type="application/json")
 
 
 @router.delete("/{id}", response_model=None, responses=answer())
 async def delete(id: str, request: Request) -> Response:
-    if not _store(request).drop(id):
+    if not _store(request).drop(_owned(id, request)):
         return _missing(id)
     return _json({"id": id, "object": "response", "deleted": True})
 
@@ -79,7 +79,7 @@ async def input_items(
     id: str, request: Request, limit: int = 20, order: str = "desc", after: str | None = None
 ) -> Response:
     """What the response was an answer to, earlier turns included, in pages of at most 100."""
-    found = _store(request).get(id)
+    found = _store(request).get(_owned(id, request))
     if found is None:
         return _missing(id)
     items = msgspec.json.decode(found.items)
@@ -95,11 +95,17 @@ def _store(request: Request) -> ResponseStore:
     return store
 
 
+def _owned(id: str, request: Request) -> str:
+    """The id as it is kept: what was made under one key is not there for another."""
+    key = str(getattr(request.state, "key", ""))
+    return f"{len(key)} {key} {id}"
+
+
 def _before(body: InputBody, request: Request) -> list[Item] | None:
     """What was said before this request; None where its previous response is not kept (any more)."""
     if body.previous_response_id is None:
         return []
-    found = _store(request).get(body.previous_response_id)
+    found = _store(request).get(_owned(body.previous_response_id, request))
     return None if found is None else [Item.model_validate(item) for item in found.conversation()]
 
 

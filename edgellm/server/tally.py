@@ -38,11 +38,14 @@ class Tally:
         prompt = sum(max(usage.prompt_tokens for usage in group) for group in groups.values())
         cached = sum(min(usage.cached_tokens for usage in group) for group in groups.values())
         completion = sum(event.usage.completion_tokens for event in self._finished.values())
+        thoughts = sum(event.usage.reasoning_tokens for event in self._finished.values())
+        details = {"completion_tokens_details": {"reasoning_tokens": thoughts}} if thoughts else {}
         return {
             "prompt_tokens": prompt,
             "completion_tokens": completion,
             "total_tokens": prompt + completion,
             "prompt_tokens_details": {"cached_tokens": cached},
+            **details,
         }
 
     def timings(self) -> dict[str, Any]:

@@ -195,6 +195,9 @@ async def test_a_budget_ends_thoughts(opens: bool) -> None:
     events = await events_of(text, thinks=True, reasoning_budget=10, template_args={"opens": opens}, max_tokens=60)
     assert said(events, Reasoning) == "x" * 10
     assert set(said(events)) == {"x"}
+    last = events[-1]
+    assert isinstance(last, Finished)
+    assert 10 <= last.usage.reasoning_tokens <= 10 + len("<think>")
 
 
 @pytest.mark.parametrize("off", [{"thinking": False}, {"reasoning_budget": 0}])

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import openai
@@ -15,8 +16,10 @@ from edgellm.errors import ContextOverflow, QueueFull, Unavailable
 from edgellm.events import Event, Finished, Reasoning, Started, Text, Timings, ToolArguments, ToolEnd, ToolStart, Usage
 from edgellm.messages import Message, ReasoningPart, TextPart, Tool, ToolCall, ToolResult, assistant, system, user
 from edgellm.request import Conversation, JsonFormat, SchemaFormat
+from edgellm.server.auth import Access
+from edgellm.server.key_store import KeyStore
 from tests.doubles.echo_model import EchoModel
-from tests.doubles.live_server import LiveServer, wait_until
+from tests.doubles.live_server import LiveServer, live_server, wait_until
 
 SAID = "Grüße 👋🏽 aus  dem 東京 Wald\n"
 PATH = "/v1/responses"
@@ -33,7 +36,7 @@ CALLS: list[Event] = [
     ToolEnd(part=1),
     ToolStart("call_2", "time", part=2),
     ToolEnd(part=2),
-    Finished("tool_calls", Usage(8, 9, 5), Timings()),
+    Finished("tool_calls", Usage(8, 9, 5, 4), Timings()),
 ]
 
 
@@ -128,13 +131,16 @@ def test_thoughts_and_calls(client: openai.OpenAI, model: EchoModel, streaming: 
     if streaming:
         events = list(client.responses.create(model="echo", input="?", tools=[WEATHER], stream=True))
         assert events[-1].type == "response.completed"
-        output = events[-1].response.output
+        output, usage = events[-1].response.output, events[-1].response.usage
         assert [e.item for e in events if e.type == "response.output_item.done"] == output
         thought = "".join(e.delta for e in events if e.type == "response.reasoning_text.delta")
         arguments = [e.arguments for e in events if e.type == "response.function_call_arguments.done"]
         assert (thought, arguments) == ("hm, well", ['{"city":"Bern"}', ""])
     else:
-        output = client.responses.create(model="echo", input="?", tools=[WEATHER]).output
+        reply = client.responses.create(model="echo", input="?", tools=[WEATHER])
+        output, usage = reply.output, reply.usage
+    assert usage is not None
+    assert (usage.output_tokens, usage.output_tokens_details.reasoning_tokens) == (9, 4)
     reasoning, message, first, second = output
     assert reasoning.type == "reasoning"
     assert reasoning.content is not None
@@ -212,6 +218,21 @@ def test_what_is_not_to_be_stored(client: openai.OpenAI, streaming: bool) -> Non
     kept: Any = client.responses.create(model="echo", input="a", stream=streaming)
     response = list(kept)[-1].response if streaming else kept
     assert client.responses.retrieve(response.id).output_text == "a"
+
+
+def test_what_one_key_made_is_not_there_for_another(model: EchoModel, tmp_path: Path) -> None:
+    keys = KeyStore(tmp_path / "keys.json")
+    mine, yours = ({"authorization": f"Bearer {keys.create(name)}"} for name in ("mine", "yours"))
+    with live_server(model, access=Access(keys, always=True)) as server:
+        body = json.dumps({"input": "secret"}).encode()
+        place = f"{PATH}/{server.ask('POST', PATH, body, mine).json()['id']}"
+        on = json.dumps({"input": "?", "previous_response_id": place.rpartition("/")[2]}).encode()
+        assert server.ask("GET", place, headers=yours).status == 404
+        assert server.ask("GET", f"{place}/input_items", headers=yours).status == 404
+        assert server.ask("DELETE", place, headers=yours).status == 404
+        assert server.ask("POST", PATH, on, yours).status == 400
+        assert server.ask("POST", PATH, on, mine).status == 200
+        assert server.ask("GET", place, headers=mine).status == 200
 
 
 def test_what_arrives(client: openai.OpenAI, model: EchoModel) -> None:

@@ -26,6 +26,13 @@ def test_a_prompt_counts_once_however_many_choices() -> None:
     }
 
 
+def test_thoughts_are_counted_where_there_were_any() -> None:
+    tally = Tally(n=2)
+    tally.add(finish(0, Usage(5, 9, 0, 4)))
+    tally.add(finish(1, Usage(5, 3, 0, 2)))
+    assert tally.usage()["completion_tokens_details"] == {"reasoning_tokens": 6}
+
+
 def test_timings() -> None:
     tally = Tally(n=1)
     tally.add(finish(0, Usage(), Timings(cache_n=1, prompt_n=4, prompt_ms=8, predicted_n=11, predicted_ms=50)))
