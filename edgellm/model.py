@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any, Literal, Protocol
 
 import msgspec
@@ -99,6 +99,13 @@ class Model(Protocol):
         """The exact ids `stream` would prefill for `input`, special tokens, template and tools included."""
         ...
 
+    async def pieces(self, ids: Sequence[int]) -> list[bytes]:
+        """The bytes of each of these tokens, control tokens written out.
+
+        Raises RequestError for ids that the vocabulary does not have, and Unsupported where nobody can tell.
+        """
+        ...
+
     async def status(self) -> ModelStatus: ...
 
     async def aclose(self) -> None:
@@ -126,6 +133,9 @@ class WrapperModel:
         self, input: Input, template_args: dict[str, Any] | None = None, tools: tuple[Tool, ...] = ()
     ) -> list[int]:
         return await self.inner.tokenize(input, template_args, tools)
+
+    async def pieces(self, ids: Sequence[int]) -> list[bytes]:
+        return await self.inner.pieces(ids)
 
     async def status(self) -> ModelStatus:
         return await self.inner.status()

@@ -17,9 +17,10 @@ class Conversation(msgspec.Struct, frozen=True, tag="conversation"):
 
 
 class Prompt(msgspec.Struct, frozen=True, tag="prompt"):
-    """Raw text, without a template."""
+    """Raw text, without a template; if `bare`, without what the model wants around a text either, such as BOS."""
 
     text: str
+    bare: bool = False
 
 
 class SourceFile(msgspec.Struct, frozen=True):

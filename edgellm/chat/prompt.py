@@ -47,8 +47,8 @@ def _ids(
     match input:
         case Conversation():
             return _conversation(input, template, vocabulary, tools, template_args)
-        case Prompt(text=text):
-            return vocabulary.tokenize(text, special=True, add_bos=True)
+        case Prompt(text=text, bare=bare):
+            return vocabulary.tokenize(text, special=True, add_bos=not bare)
         case TokenIds(ids=ids):
             return _known(ids, len(vocabulary))
         case Infill():

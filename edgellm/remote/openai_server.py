@@ -6,7 +6,7 @@ import asyncio
 import json
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping
+from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
 from contextlib import aclosing, asynccontextmanager, contextmanager
 from typing import TYPE_CHECKING, Any, cast
 from urllib.parse import urlsplit
@@ -141,6 +141,10 @@ class OpenAIServer:
             asked |= {"add_special": True}
             asked["prompt"] = asked["content"] = await self._rendered(input, template_args, tools)
         return _tokens(await self._asked("/tokenize", asked))
+
+    async def pieces(self, ids: Sequence[int]) -> list[bytes]:
+        """Raises Unsupported: servers join the pieces into one text."""
+        raise Unsupported("a server does not tell the pieces of a text one by one")
 
     async def status(self) -> ModelStatus:
         """What edgellm's own /health tells of the model; all zeros for other servers."""

@@ -61,6 +61,13 @@ class Tokenize(msgspec.Struct, frozen=True, array_like=True, tag="tokenize"):
     tools: tuple[Tool, ...] = ()
 
 
+class Pieces(msgspec.Struct, frozen=True, array_like=True, tag="pieces"):
+    """The bytes of these tokens, as in `Model.pieces`."""
+
+    id: int
+    ids: list[int]
+
+
 class Status(msgspec.Struct, frozen=True, array_like=True, tag="status"):
     id: int
 
@@ -137,6 +144,13 @@ class Reply(msgspec.Struct, frozen=True, array_like=True, tag="reply"):
     value: list[int] | ModelStatus
 
 
+class Spelled(msgspec.Struct, frozen=True, array_like=True, tag="spelled"):
+    """What `Pieces` asked for."""
+
+    id: int
+    pieces: list[bytes]
+
+
 class Numbers(msgspec.Struct, frozen=True, array_like=True, tag="numbers"):
     """What `Embed` or `Rank` asked for: little-endian float32, a row an input, and the tokens of each.
 
@@ -149,11 +163,11 @@ class Numbers(msgspec.Struct, frozen=True, array_like=True, tag="numbers"):
     dropped: int
 
 
-Call = Tokenize | Status | Embed | Rank
-"""What is answered at once and whole, with `Reply` or `Numbers`."""
+Call = Tokenize | Pieces | Status | Embed | Rank
+"""What is answered at once and whole, with `Reply`, `Spelled` or `Numbers`."""
 
-ToWorker = Load | Stream | Credit | Tokenize | Status | Embed | Rank | Cancel | Close
-FromWorker = Loaded | LoadFailed | EventFrame | Ended | Raised | Reply | Numbers
+ToWorker = Load | Stream | Credit | Tokenize | Pieces | Status | Embed | Rank | Cancel | Close
+FromWorker = Loaded | LoadFailed | EventFrame | Ended | Raised | Reply | Spelled | Numbers
 
 _HEAD = struct.Struct("<I")
 _encoder = msgspec.msgpack.Encoder()

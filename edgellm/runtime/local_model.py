@@ -7,7 +7,7 @@ import contextlib
 import itertools
 import secrets
 import time
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator, Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
@@ -195,6 +195,11 @@ class LocalModel:
         await self.start()
         assert self._preparation is not None
         return await self._preparation.tokenize(input, template_args or {}, tools)
+
+    async def pieces(self, ids: Sequence[int]) -> list[bytes]:
+        await self.start()
+        assert self._preparation is not None
+        return self._preparation.pieces(ids)
 
     # -- the engine's thread calls these ------------------------------------------------------------------------
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncGenerator, AsyncIterator
+from collections.abc import AsyncGenerator, AsyncIterator, Sequence
 from contextlib import AbstractAsyncContextManager, aclosing, asynccontextmanager
 from typing import Any, cast
 
@@ -56,6 +56,10 @@ class PooledModel:
     ) -> list[int]:
         async with self._pool.lease(self._key, self._keep_alive_s) as lease:
             return await cast(Model, lease.resident).tokenize(input, template_args, tools)
+
+    async def pieces(self, ids: Sequence[int]) -> list[bytes]:
+        async with self._pool.lease(self._key, self._keep_alive_s) as lease:
+            return await cast(Model, lease.resident).pieces(ids)
 
     async def status(self) -> ModelStatus:
         place = self._pool.place(self._key)

@@ -89,6 +89,11 @@ class Preparation:
             raise RequestError("the prompt is empty; give the model something to go on")
         return ids
 
+    def pieces(self, ids: Sequence[int]) -> list[bytes]:
+        """As `Model.pieces`."""
+        known = render_input(TokenIds(tuple(ids)), self._template, self._vocabulary) if ids else []
+        return [self._vocabulary.piece(token, special=True) for token in known]
+
     async def _compiled(self, request: ChatRequest, tools: tuple[Tool, ...], parallel: bool) -> Compiled | None:
         """A choice of tools that must be made stands above the format; one that may be made stands beside it."""
         choice, format = request.tool_choice, request.format

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -61,6 +61,12 @@ class ProcessModel:
         ids = await worker.call(lambda id: frames.Tokenize(id, input, template_args, tools))
         assert isinstance(ids, list)
         return ids
+
+    async def pieces(self, ids: Sequence[int]) -> list[bytes]:
+        worker = await self._slot.loaded()
+        told = await worker.call(lambda id: frames.Pieces(id, list(ids)))
+        assert isinstance(told, frames.Spelled)
+        return told.pieces
 
     async def status(self) -> ModelStatus:
         """All zeros while nothing is loaded; asking loads nothing."""

@@ -111,7 +111,9 @@ class Host:
                 self._loading = asyncio.create_task(self._load(spec))
             case frames.Close():
                 self.close()
-            case frames.Stream() | frames.Tokenize() | frames.Status() | frames.Embed() | frames.Rank():
+            case (
+                frames.Stream() | frames.Tokenize() | frames.Pieces() | frames.Status() | frames.Embed() | frames.Rank()
+            ):
                 self._begin(message)
 
     def _begin(self, message: frames.Stream | frames.Call) -> None:
@@ -152,6 +154,8 @@ class Host:
             case frames.Tokenize(id=id):
                 ids = await self.model.tokenize(message.input, message.template_args, message.tools)
                 return frames.Reply(id, ids)
+            case frames.Pieces(id=id, ids=given):
+                return frames.Spelled(id, await self.model.pieces(given))
             case frames.Embed(id=id):
                 made = await self.embedder.embed(
                     message.inputs, dimensions=message.dimensions, truncate=message.truncate, first=message.first

@@ -73,13 +73,15 @@ class WorkerProcess:
         if not answer.ended and not self.exited.done():
             self._send(frames.Cancel(answer.id))
 
-    async def call(self, message: Callable[[int], frames.Call]) -> list[int] | ModelStatus | frames.Numbers:
+    async def call(
+        self, message: Callable[[int], frames.Call]
+    ) -> list[int] | ModelStatus | frames.Numbers | frames.Spelled:
         """Send `message(id)` and wait for its reply; `Numbers` come as they are."""
         id = next(self._ids)
         self._send(message(id))
         reply = self._calls[id] = self._loop.create_future()
         try:
-            return cast("list[int] | ModelStatus | frames.Numbers", await reply)
+            return cast("list[int] | ModelStatus | frames.Numbers | frames.Spelled", await reply)
         finally:
             if self._calls.pop(id, None) and not self.exited.done():
                 self._send(frames.Cancel(id))
@@ -126,7 +128,7 @@ class WorkerProcess:
                     answer.end()
             case frames.Reply(id=id, value=value):
                 self._replied(id, value)
-            case frames.Numbers(id=id):
+            case frames.Numbers(id=id) | frames.Spelled(id=id):
                 self._replied(id, message)
             case frames.Raised(id=id):
                 self._raised(id, errors.from_code(message.code, message.message, message.details))

@@ -27,6 +27,7 @@ from edgellm.server import (
     residency,
     responses,
     status,
+    tokens,
 )
 from edgellm.server.accounted import Accounted
 from edgellm.server.auth import EVERYBODY, Access, Auth
@@ -84,7 +85,7 @@ def _application() -> FastAPI:
     app = FastAPI(title="edgellm", docs_url=None, redoc_url=None, redirect_slashes=False, telemetry=_NO_TELEMETRY)
     app.openapi = partial(document, app)  # type: ignore[method-assign]
     of_texts = (openai, responses, llama, anthropic, ollama, openai_embeddings, ollama_embed, rerank)
-    for routes in (*of_texts, ollama_models, ollama_library, residency, status, metrics):
+    for routes in (*of_texts, ollama_models, ollama_library, residency, tokens, status, metrics):
         app.include_router(routes.router)
     app.add_exception_handler(EdgeLLMError, _edgellm_error)
     app.add_exception_handler(RequestValidationError, _invalid_body)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import re
-from collections.abc import AsyncIterator
+from collections.abc import AsyncIterator, Sequence
 from typing import Any
 
 from edgellm.errors import EdgeLLMError
@@ -104,6 +104,9 @@ class EchoModel:
         self, input: Input, template_args: dict[str, Any] | None = None, tools: tuple[Tool, ...] = ()
     ) -> list[int]:
         return [len(word) for word in said(input).split()] + [0] * len(tools)
+
+    async def pieces(self, ids: Sequence[int]) -> list[bytes]:
+        return [b"x" * id for id in ids]
 
     async def status(self) -> ModelStatus:
         return ModelStatus(running=self.open)

@@ -158,6 +158,9 @@ class Scripted:
             raise errors.Unsupported("only a prompt has tokens here")
         return [ord(character) for character in input.text] + list((template_args or {}).values())
 
+    async def pieces(self, ids: list[int]) -> list[bytes]:
+        return [bytes([id]) for id in ids]
+
     async def status(self) -> ModelStatus:
         return ModelStatus(running=self.running, tokens_generated=self.generated)
 

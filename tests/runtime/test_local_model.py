@@ -150,6 +150,10 @@ async def test_raw_prompts_and_ids_are_taken_as_they_are() -> None:
     async with opened(FakeBackend) as model:
         assert await model.tokenize(TokenIds((1, 2, 3))) == [1, 2, 3]
         assert bytes((await model.tokenize(Prompt("abc")))[-3:]) == b"abc"
+        assert bytes(await model.tokenize(Prompt("abc", bare=True))) == b"abc"
+        assert await model.pieces([97, 200]) == [b"a", b"\xc8"] and await model.pieces([]) == []
+        with pytest.raises(RequestError, match="vocabulary"):
+            await model.pieces([10**6])
         finished = last(await collect(model, ChatRequest(input=TokenIds((1, 2, 3)), max_tokens=2, ignore_eos=True)))
         assert finished.usage.prompt_tokens == 3
 

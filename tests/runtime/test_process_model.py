@@ -86,6 +86,7 @@ def every(strategy: st.SearchStrategy[Any], count: int) -> list[Any]:
 async def test_tokens_and_status_come_back(scripted: MakeModel) -> None:
     model = scripted()
     assert await model.tokenize(Prompt("ab"), {"extra": 7}) == [97, 98, 7]
+    assert await model.pieces([97, 255]) == [b"a", b"\xff"]
     await collect(model)
     assert await model.status() == ModelStatus(tokens_generated=5)
 
