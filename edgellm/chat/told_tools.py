@@ -9,6 +9,7 @@ from msgspec.structs import replace
 
 from edgellm.chat.shape import parsed_arguments, shaped_tools
 from edgellm.chat.tool_grammar import CallSyntax
+from edgellm.chat.written_call import written_call
 from edgellm.messages import Message, Part, TextPart, Tool, ToolCall, ToolResult
 
 _INTRODUCTION = """\
@@ -52,7 +53,8 @@ def told_calls(messages: Sequence[Message], syntax: CallSyntax) -> tuple[Message
 
 
 def _example(syntax: CallSyntax) -> str:
-    inside = {"json": "{...}", "xml": "<parameter=KEY>\nVALUE\n</parameter>\n", "python": "KEY=VALUE"}
+    element = "VALUE".join(text.replace("{key}", "KEY") for text in syntax.element)
+    inside = {"json": "{...}", "xml": element, "python": "KEY=VALUE", "bare": "KEY:VALUE"}
     before, after = (text.replace("{name}", "NAME") for text in (syntax.before, syntax.after))
     return f"{syntax.opening}{before}{inside[syntax.arguments]}{after}{syntax.closing}"
 
@@ -74,5 +76,5 @@ def _words(part: Part, syntax: CallSyntax) -> Part:
     if syntax.arguments == "json":
         before, after = (text.replace("{name}", part.name) for text in (syntax.before, syntax.after))
         return TextPart(f"{syntax.opening}{before}{part.arguments or '{}'}{after}{syntax.closing}\n")
-    call = {"name": part.name, "arguments": parsed_arguments(part.arguments)}
-    return TextPart(f"<tool_call>\n{json.dumps(call, ensure_ascii=False)}\n</tool_call>\n")
+    arguments = parsed_arguments(part.arguments)
+    return TextPart(written_call(syntax, part.name, arguments if isinstance(arguments, dict) else {}) + "\n")

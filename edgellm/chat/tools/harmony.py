@@ -12,7 +12,7 @@ from edgellm.chat.tools.json_call import arguments
 from edgellm.chat.tools.parser import CallEnd, Content, ParserContext, Thought
 from edgellm.chat.tools.reader import MOST_OF_A_WORD, Mismatch, Reader, Steps, Waits, marks, through
 
-_ENDS = ("<|end|>", "<|return|>", "<|call|>", "<|start|>")
+_ENDS = ("<|end|>", "<|return|>", "<|call|>", "<|start|>", "<|channel|>")
 _CHANNEL = re.compile(r"<\|channel\|>\s*(\w+)")
 _RECIPIENT = re.compile(r"\bto=(?:functions\.)?([^\s<]+)")
 _ANALYSIS = "<|channel|>analysis<|message|>"
@@ -38,8 +38,9 @@ class _HarmonyReader(FlowReader):
     def messages(self) -> Steps[None]:
         thoughts, content = Prose(Thought, fresh=True), Prose(Content)
         prose, more = thoughts if self._thinking_open and self._thinking else content, True
+        mark = ""
         while more:
-            header = yield from self._header()
+            header = yield from self._header(mark if mark == "<|channel|>" else "")
             if header is None:
                 return
             if header:
@@ -55,21 +56,22 @@ class _HarmonyReader(FlowReader):
             more = bool(mark)
         yield from prose.rest()
 
-    def _header(self) -> Waits[str | None]:
+    def _header(self, begun: str) -> Waits[str | None]:
         """The next message's header with its mark, "" for a text without one, None for the end of everything."""
         reader = self._reader
-        yield from reader.skip("<|start|>")
-        yield from reader.skip("assistant")
-        for start in _STARTS:
-            if (yield from reader.ahead(len(start))) == start:
-                break
-        else:
-            return "" if (yield from reader.ahead(1)) else None
+        if not begun:
+            yield from reader.skip("<|start|>")
+            yield from reader.skip("assistant")
+            for start in _STARTS:
+                if (yield from reader.ahead(len(start))) == start:
+                    break
+            else:
+                return "" if (yield from reader.ahead(1)) else None
         try:
             text, mark = yield from reader.upto(_HEADER)
         except Mismatch:  # cut off, or no header at all
             return None if len((yield from reader.ahead(MOST_OF_A_WORD))) < MOST_OF_A_WORD else ""
-        return text + mark
+        return begun + text + mark
 
     def _called_in(self, header: str) -> str | None:
         found = _RECIPIENT.search(header)
@@ -87,7 +89,7 @@ def _messages(reader: Reader, flow: Flow, context: ParserContext) -> Steps[None]
 
 
 FLOW = Flow(
-    dropped=(*_ENDS, "<|channel|>", _HEADER, "<|constrain|>"),
+    dropped=(*_ENDS, _HEADER, "<|constrain|>"),
     thinking=ThinkingTags(_ANALYSIS, "<|end|>"),
     reads=_messages,
 )

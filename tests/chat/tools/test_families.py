@@ -117,7 +117,7 @@ def shards(family: Family) -> st.SearchStrategy[str]:
 
 @MANY
 def test_any_cut_gives_the_same_pieces(family: Family) -> None:
-    @settings(max_examples=40, deadline=None)
+    @settings(max_examples=25, deadline=None)
     @given(shards(family), st.lists(st.floats(0, 1), max_size=10), st.booleans(), st.booleans(), st.booleans())
     def check(text: str, places: list[float], opened: bool, forced: bool, early: bool) -> None:
         def read(chunks: Sequence[str]) -> list[Piece]:
@@ -136,7 +136,7 @@ def test_any_cut_gives_the_same_pieces(family: Family) -> None:
 
 @MANY
 def test_without_tools_and_thoughts_there_is_only_content(family: Family) -> None:
-    @settings(max_examples=15, deadline=None)
+    @settings(max_examples=10, deadline=None)
     @given(shards(family))
     def check(text: str) -> None:
         pieces = parsed(family, [text], parse_tools=False, split_thinking=False)
@@ -183,7 +183,7 @@ def check_valid(family: Family, text: str) -> int:
 @MANY
 @pytest.mark.parametrize(("choice", "parallel"), [("required", True), ("required", False), ("get_weather", False)])
 def test_what_the_grammar_lets_through_is_calls_that_validate(family: Family, choice: str, parallel: bool) -> None:
-    walks = [text for seed in range(6) if (text := walk(family, choice, parallel, seed))]
+    walks = [text for seed in range(4) if (text := walk(family, choice, parallel, seed))]
     assert walks
     counts = [check_valid(family, text) for text in walks]
     assert parallel or set(counts) == {1}
