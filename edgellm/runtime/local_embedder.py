@@ -145,8 +145,8 @@ class LocalEmbedder:
         for what, ids in named:
             if len(ids) > backend.longest and not truncate:
                 raise ContextOverflow(
-                    f"{what} has {len(ids)} tokens, but {self._info.name} takes at most {backend.longest}. Send "
-                    "shorter pieces, or ask for truncation to have the rest cut off.",
+                    f"{what} is too large: it has {len(ids)} tokens, but {self._info.name} takes at most "
+                    f"{backend.longest}. Send shorter pieces, or ask for truncation to have the rest cut off.",
                     len(ids),
                     backend.longest,
                 )

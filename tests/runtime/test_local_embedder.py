@@ -74,7 +74,7 @@ async def test_each_kind_does_its_own_work(embedder: LocalEmbedder) -> None:
         raw = await ranker.rerank("\x01", ["\x02", "\x05"], raw=True)
         np.testing.assert_allclose(found.scores, [3 / 4, 6 / 7], atol=1e-6)
         assert raw.scores.tolist() == [3.0, 6.0] and raw.tokens == (2, 2)
-        with pytest.raises(ContextOverflow, match="Document 1, together with the query, has 34"):
+        with pytest.raises(ContextOverflow, match="Document 1, together with the query, is too large: it has 34"):
             await ranker.rerank("a", ["b", "c" * 33])
         with pytest.raises(RequestError, match="both empty"):
             await ranker.rerank("", [""])

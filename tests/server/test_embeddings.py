@@ -118,7 +118,7 @@ def test_what_is_too_long_is_refused_with_both_numbers(live: LiveServer) -> None
     reply = live.post("/v1/embeddings", body)
     error = reply.json()["error"]
     assert reply.status == 400 and error["code"] == "context_length_exceeded"
-    assert "Input 1 has 102 tokens" in error["message"] and "at most 64" in error["message"]
+    assert "Input 1 is too large: it has 102 tokens" in error["message"] and "at most 64" in error["message"]
     cut = live.ask("POST", "/v1/embeddings", json.dumps(body).encode(), {"x-edgellm-truncation": "auto"})
     assert cut.status == 200 and cut.headers["x-edgellm-truncated"] == "tokens=38"
     assert cut.json()["usage"]["prompt_tokens"] == 64 + 3
@@ -216,7 +216,10 @@ def test_ranking_in_tei_words(live: LiveServer) -> None:
         ({"query": "a", "documents": ["a"], "texts": ["a"]}, "documents"),
         ({"query": "a", "documents": [{"content": "a"}]}, "documents.0"),
         ({"query": "a", "documents": ["a"] * 3000}, "at most 2048"),
-        ({"query": "a", "documents": ["a", "cat " * 500]}, "Document 1, together with the query, has 504 tokens"),
+        (
+            {"query": "a", "documents": ["a", "cat " * 500]},
+            "Document 1, together with the query, is too large: it has 504",
+        ),
     ],
 )
 def test_odd_rankings_are_refused(live: LiveServer, body: dict[str, Any], words: str) -> None:
