@@ -25,7 +25,7 @@ LEAST_SURVIVAL = 0.02
 _CONFIRMED = 10
 """Guesses that must have come true in a row before any more of them count as sure."""
 
-_HASTE = 0.6
+_HASTE = 0.8
 """Of the time that plain steps would take for the rest of a request, as the least it may take with guesses."""
 
 _TYPICAL_TOKENS, _TYPICAL_WEIGHT = 128.0, 0.1

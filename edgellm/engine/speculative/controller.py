@@ -80,6 +80,7 @@ class Controller:
         sizes = self._sizes(base, len(order))
         speedup = {size: self.speedup(base, size, gains[size]) for size in sizes}
         best = sorted(sizes, key=lambda size: -speedup[size])
+        stakes = not self._could_begin(candidates, [size for size in sizes if speedup[size] >= BEGIN])
         reason = "" if order else "nothing to draft"
         for size in best:
             lengths = _lengths(order[:size])
@@ -87,7 +88,7 @@ class Controller:
             if speedup[size] < bar:
                 reason = reason or "not worth it here"
                 break
-            if self._bearable(candidates, size, lengths):
+            if self._bearable(candidates, size, lengths if stakes else {}):
                 self._on.update(lengths)
                 return Decision(lengths, speedup[size], plain)
             reason = "enough was lost in this request"
@@ -107,6 +108,12 @@ class Controller:
         if 0 < most < (self._times.points[-1] - base) and most not in sizes:
             sizes.append(most)
         return sizes
+
+    def _could_begin(self, candidates: Seq[Candidate], sizes: Iterable[int]) -> bool:
+        """Whether some of these rounds is within every sequence's share, come what may."""
+        base = len(candidates)
+        worst = min((self._times.at(base + size) for size in sizes), default=0.0) - self._times.at(base)
+        return all(each.account.could_begin(worst, each.whole) for each in candidates)
 
     def _bearable(self, candidates: Seq[Candidate], size: int, lengths: Mapping[int, int]) -> bool:
         """Whether every sequence of the step, with a draft or without, can bear that the drafts are wrong."""

@@ -5,13 +5,13 @@ from __future__ import annotations
 SHARE = 0.01
 """Of a request's time that speculation may lose in all."""
 
-STAKE = 0.005
+STAKE = 0.003
 """Of a request's time that one more round may lose beyond the share, if what is nearly sure turns out wrong.
 
-Without it, no round at all is within bounds in a short request on a machine where two rows cost two steps.
+Only where otherwise no round could ever begin: in short requests on machines where two rows cost two steps.
 """
 
-_PLANNED = 0.75
+_PLANNED = 0.9
 """Of the share, as far as rounds go knowingly: decodes take a little more or less time than expected."""
 
 
@@ -42,6 +42,11 @@ class LossAccount:
             and self.balance + likely <= _PLANNED * share
             and self.balance + worst <= (SHARE + STAKE) * whole
         )
+
+    @staticmethod
+    def could_begin(worst: float, whole: float) -> bool:
+        """Whether a request that has lost and saved nothing yet can bear a round that loses `worst`, come what may."""
+        return worst <= _PLANNED * SHARE * whole
 
     def book(self, loss: float, ceiling: float) -> None:
         """A round took `loss` milliseconds more (less, if negative) than plain steps for the same tokens."""

@@ -61,10 +61,11 @@ def test_a_short_request_stakes_less() -> None:
     assert drafted("jagged", candidate(0.95, whole=40_000)) == {1: 15}
 
 
-def test_what_is_sure_may_be_staked_sooner() -> None:
-    whole = 20_000.0
-    assert drafted("jagged", candidate(0.95, whole=whole)) == {1: 3}
-    assert drafted("jagged", candidate(0.995, whole=whole)) == {1: 15}
+def test_what_is_sure_is_staked_where_nothing_could_begin_otherwise() -> None:
+    whole = 3_000.0
+    assert drafted("jagged", candidate(0.93, whole=whole)) == {}
+    assert drafted("jagged", candidate(0.97, whole=whole)) == {1: 1}
+    assert drafted("jagged", candidate(0.97, whole=2_000.0)) == {}
 
 
 def test_gains_are_staked_again() -> None:
@@ -88,7 +89,7 @@ def test_free_rows_up_to_the_boundary_are_filled() -> None:
 
 
 def test_nobody_is_slowed_down_for_another() -> None:
-    still = Candidate(2, LossAccount(0.0), 3_000.0)
+    still = Candidate(2, LossAccount(0.0), 2_000.0)
     assert drafted("jagged", candidate(0.99, id=1)) != {}
     assert drafted("jagged", candidate(0.99, id=1), still) == {}
 

@@ -44,8 +44,9 @@ def test_savings_beyond_the_ceiling_do_not_pay_for_later_losses() -> None:
 
 def test_what_is_not_sure_may_not_cost_more_than_is_planned() -> None:
     account = LossAccount(0.0)
-    assert account.allows(7, 7, 1000) and not account.allows(8, 8, 1000)
-    assert account.allows(15, 7, 1000) and not account.allows(16, 7, 1000)
+    assert account.allows(9, 9, 1000) and not account.allows(10, 10, 1000)
+    assert account.allows(13, 9, 1000) and not account.allows(14, 9, 1000)
+    assert account.could_begin(9, 1000) and not account.could_begin(10, 1000)
 
 
 def test_after_its_share_is_lost_a_request_stakes_nothing_until_it_has_gone_on() -> None:
