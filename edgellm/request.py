@@ -120,9 +120,10 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     `max_tokens` None means as many as fit. `logprobs` None is off; k >= 0 gives each token's own
     log-probability and the k best beside it. `deadline_s` counts seconds from when the model receives the request.
     `speculation` names who may guess ahead (nobody; copies of what was said; a draft model), where the model can.
-    `tool_choice` is "auto", "none", "required" or the name of the one tool to call; `parallel_tool_calls` allows more
-    than one call. `thinking` None leaves it to the model whether it thinks first; `reasoning_budget` counts the tokens
-    it may think for (None: no bound, 0: none); `reasoning_effort` is told to models whose template asks for it.
+    `tool_choice` is "auto", "none", "required" or the name of the one tool to call. `parallel_tool_calls` False allows
+    one call, True any number; None leaves it to the model, and makes it one where it must call. `thinking` None leaves
+    it to the model whether it thinks first; `reasoning_budget` counts the tokens it may think for (None: no bound, 0:
+    none); `reasoning_effort` is told to models whose template asks for it.
     """
 
     input: Input
@@ -137,7 +138,7 @@ class ChatRequest(msgspec.Struct, frozen=True, kw_only=True):
     format: Format | None = None
     tools: tuple[Tool, ...] = ()
     tool_choice: str = "auto"
-    parallel_tool_calls: bool = True
+    parallel_tool_calls: bool | None = None
     thinking: bool | None = None
     reasoning_budget: int | None = None
     reasoning_effort: Effort | None = None

@@ -160,7 +160,7 @@ def _tools(request: ChatRequest) -> dict[str, Any]:
     named = choice not in ("auto", "none", "required")
     body["tools"] = tools_of(request.tools)
     body["tool_choice"] = {"type": "function", "function": {"name": choice}} if named else choice
-    return body | ({} if request.parallel_tool_calls else {"parallel_tool_calls": False})
+    return body | ({} if request.parallel_tool_calls is None else {"parallel_tool_calls": request.parallel_tool_calls})
 
 
 def _thinking(request: ChatRequest, flavour: Flavour) -> dict[str, Any]:

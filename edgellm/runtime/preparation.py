@@ -63,7 +63,7 @@ class Preparation:
         talks = isinstance(request.input, Conversation)
         tags = self._template.family.thinking if talks else None
         open = tags is not None and tags.open_in(self._tail(prompt))
-        parallel = request.parallel_tool_calls and (not tools or self._template.parallel)
+        parallel = request.parallel_tool_calls is not False and (not tools or self._template.parallel)
         compiled = await self._compiled(request, tools, parallel)
         constraint: Constraint | None = compiled.grammar if compiled else None
         if tags is not None:
@@ -102,7 +102,8 @@ class Preparation:
         syntax = self._template.family.syntax
         if choice == "auto":
             return await self._grammars.calls(tools, "required", syntax, parallel=parallel, otherwise=format)
-        several = parallel and choice == "required"
+        # Models that were not to stop by themselves go on with calls that nobody asked for.
+        several = parallel and choice == "required" and request.parallel_tool_calls is True
         return await self._grammars.calls(tools, choice, syntax, parallel=several, otherwise=None)
 
     def _thoughts(

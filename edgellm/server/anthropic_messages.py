@@ -108,7 +108,7 @@ class MessagesBody(CountBody):
             format=self._format(),
             tools=self.offered(),
             tool_choice=choice.choice() if choice else "auto",
-            parallel_tool_calls=not (choice and choice.disable_parallel_tool_use),
+            parallel_tool_calls=False if choice and choice.disable_parallel_tool_use else None,
             thinking=self._thinks(),
             reasoning_budget=self.thinking.budget_tokens if self.thinking and self._thinks() else None,
             reasoning_effort=self._effort(),

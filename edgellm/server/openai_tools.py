@@ -84,7 +84,7 @@ class ToolOptions(Body):
         return {
             "tools": self._offered(),
             "tool_choice": self._choice(),
-            "parallel_tool_calls": self.parallel_tool_calls is not False and not self.old_fashioned,
+            "parallel_tool_calls": False if self.old_fashioned else self.parallel_tool_calls,
         }
 
     def _offered(self) -> tuple[Tool, ...]:

@@ -140,7 +140,7 @@ class ResponsesBody(InputBody):
             logprobs=self._logprobs(),
             tools=tools,
             tool_choice=choice,
-            parallel_tool_calls=self.parallel_tool_calls is not False,
+            parallel_tool_calls=self.parallel_tool_calls,
             template_args=self.chat_template_kwargs or {},
             **self.thinking(),
             **self.request_fields(self.max_output_tokens, recommended),

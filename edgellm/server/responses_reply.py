@@ -42,7 +42,7 @@ def opening(body: ResponsesBody, asked: ChatRequest, info: ModelInfo) -> dict[st
         "metadata": body.metadata or {},
         "model": info.name,
         "output": [],
-        "parallel_tool_calls": asked.parallel_tool_calls,
+        "parallel_tool_calls": asked.parallel_tool_calls is not False,
         "previous_response_id": body.previous_response_id,
         "reasoning": {"effort": None, "summary": None} | told.get("reasoning", {}),
         "service_tier": "default",

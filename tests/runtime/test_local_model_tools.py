@@ -114,7 +114,8 @@ async def test_one_call_only_where_more_are_not_wanted() -> None:
     assert len(calls(await events_of(two, tools=(ADD,)))) == 2
     events = await events_of(two, tools=(ADD,), parallel_tool_calls=False)
     assert (len(calls(events)), reason(events)) == (1, "tool_calls")
-    assert len(calls(await events_of(two, tools=(ADD,), tool_choice="required", parallel_tool_calls=False))) == 1
+    assert len(calls(await events_of(two, tools=(ADD,), tool_choice="required"))) == 1
+    assert len(calls(await events_of(two, tools=(ADD,), tool_choice="required", parallel_tool_calls=True))) == 2
 
 
 async def test_several_choices_call_each_for_themselves() -> None:
