@@ -11,21 +11,28 @@ from edgellm.backends.base import Backend
 from edgellm.config import ModelSettings
 from edgellm.engine.engine import Engine
 from edgellm.engine.scheduler import Budget
+from edgellm.engine.speculative.acceptance import Record
 from edgellm.engine.speculative.adaptive import AdaptiveProposer
 from edgellm.engine.speculative.calibration import Calibration
 from edgellm.engine.speculative.costs import StepTimes
 from edgellm.engine.speculative.draft_model import DraftModel
 
-_DRAFT_ROWS = (1, 32)
+_DRAFT_ROWS = (1, 32, 4, 2, 8, 16)
 _DRAFT_LIMIT_S = 1.0
 
 
 class Remembered(Protocol):
-    """Where step times outlive the process."""
+    """Where step times, and how often guesses came true, outlive the process."""
 
     def read(self) -> dict[int, float]: ...
 
     def write(self, milliseconds: Mapping[int, float]) -> None: ...
+
+    def learned(self, proposer: str) -> Record | None:
+        """How often the guesses of `proposer` came true; None if that is not known."""
+        ...
+
+    def learn(self, proposer: str, record: Record) -> None: ...
 
 
 class Forgetful:
@@ -35,6 +42,11 @@ class Forgetful:
         return {}
 
     def write(self, milliseconds: Mapping[int, float]) -> None: ...
+
+    def learned(self, proposer: str) -> Record | None:
+        return None
+
+    def learn(self, proposer: str, record: Record) -> None: ...
 
 
 def engine(
@@ -63,6 +75,7 @@ def engine(
         proposer=proposer,
     )
     if proposer is not None:
+        proposer.remember(remembered.learned, remembered.learn)
         _calibrate(proposer, made, known, remembered)
     return made
 

@@ -1,4 +1,4 @@
-"""Keeps what steps of a model were measured to cost here, so that its next start need not wait for a calibration."""
+"""Keeps what steps of a model cost here and how often guesses came true, so that its next start is an informed one."""
 
 from __future__ import annotations
 
@@ -7,9 +7,13 @@ from collections.abc import Callable, Mapping
 from pathlib import Path
 
 from edgellm.config import ModelSettings
+from edgellm.engine.speculative.acceptance import Record
 from edgellm.machine.measurements import Key, Measurements, StepCosts, kept
 
 _KIND = "step_costs"
+_LEARNED = "acceptance"
+_SCHEME = 1
+"""Of the kinds of guesses that are counted; raised when they change."""
 
 
 class StepMemory:
@@ -30,6 +34,18 @@ class StepMemory:
         if milliseconds:
             costs = StepCosts(milliseconds=dict(milliseconds), context=context, measured_at=time.time())
             self._kept.write(_KIND, self._known_key(), costs)
+
+    def learned(self, proposer: str) -> Record | None:
+        """How often guesses of each kind came true; None if never seen."""
+        return self._kept.read(_LEARNED, self._learned_key(proposer), Record)
+
+    def learn(self, proposer: str, record: Record) -> None:
+        """Never raises."""
+        self._kept.write(_LEARNED, self._learned_key(proposer), record)
+
+    def _learned_key(self, proposer: str) -> Key:
+        """Wherever and however it is computed, a model writes the same text."""
+        return Key(self._known_key().model, f"{proposer}; {_SCHEME}", 0, "")
 
     def _known_key(self) -> Key:
         if self._key is None:

@@ -19,6 +19,7 @@ from edgellm.events import Finished, Text, Timings
 from edgellm.model import ModelInfo
 from edgellm.request import GREEDY, ChatRequest, SamplingParams, Speculation, TokenIds, ask
 from edgellm.runtime.local_model import LocalModel
+from edgellm.runtime.speculation import Forgetful
 from tests import models
 from tests.doubles.plain_llamacpp import PlainDecoder
 
@@ -35,13 +36,11 @@ PROMPTS = (
 )
 
 
-class CheapRows:
+class CheapRows(Forgetful):
     """Says that rows cost next to nothing, so that much is guessed on any machine."""
 
     def read(self) -> dict[int, float]:
         return POINTS
-
-    def write(self, milliseconds: Any) -> None: ...
 
 
 class Speculating:

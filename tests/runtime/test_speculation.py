@@ -12,27 +12,36 @@ import pytest
 from edgellm.backends.base import Capabilities
 from edgellm.backends.fake import FakeBackend, reply
 from edgellm.config import ModelSettings
+from edgellm.engine.speculative.acceptance import Record
 from edgellm.events import Event, Finished, Text
 from edgellm.model import ModelInfo
 from edgellm.request import GREEDY, ChatRequest, ask
 from edgellm.runtime.local_model import LocalModel
+from edgellm.runtime.speculation import Forgetful
 
 SAID = "the quick brown fox jumps over the lazy dog and runs away into the dark green forest. "
 CHEAP = {1: 10.0, 4: 10.1, 16: 10.2, 64: 10.3}
 
 
-class Notebook:
+class Notebook(Forgetful):
     """Remembers, and notes what it was told."""
 
     def __init__(self, known: Mapping[int, float] = {}) -> None:
         self.known = dict(known)
         self.told: list[dict[int, float]] = []
+        self.records: dict[str, Record] = {}
 
     def read(self) -> dict[int, float]:
         return self.known
 
     def write(self, milliseconds: Mapping[int, float]) -> None:
         self.told.append(dict(milliseconds))
+
+    def learned(self, proposer: str) -> Record | None:
+        return self.records.get(proposer)
+
+    def learn(self, proposer: str, record: Record) -> None:
+        self.records[proposer] = Record(list(record.hits), list(record.tries))
 
 
 @asynccontextmanager
@@ -87,6 +96,19 @@ async def test_what_an_earlier_process_found_serves_from_the_first_request_on() 
         text, finished = await answered(model, ask(SAID, sampling=GREEDY))
         assert text == SAID * 3
         assert finished.timings.predicted_n == len(text) + 1
+
+
+async def test_what_was_learned_serves_the_next_process() -> None:
+    notebook = Notebook(CHEAP)
+    async with opened(notebook=notebook) as model:
+        await answered(model, ask(SAID, sampling=GREEDY))
+    learned = notebook.records["copies"]
+    assert sum(learned.tries) > 20
+    notebook.records["copies"] = Record([0.0] * len(learned.hits), [150.0] * len(learned.tries))
+    async with opened(notebook=notebook) as model:
+        _, finished = await answered(model, ask(SAID, sampling=GREEDY))
+        taught = (await model.status()).speculation.acceptance["ngram"]
+    assert finished.timings.draft_n == 0 or taught < 0.2
 
 
 @pytest.mark.parametrize(("settings", "request_"), [({"speculation": "off"}, {}), ({}, {"speculation": "off"})])

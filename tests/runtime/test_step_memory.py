@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+from edgellm.engine.speculative.acceptance import Record
 from edgellm.machine.measurements import Key, Measurements
 from edgellm.runtime.step_memory import StepMemory
 
@@ -41,3 +42,14 @@ def test_damage_means_nothing_is_known(tmp_path: Path) -> None:
 def test_values_that_cannot_be_are_left_out(tmp_path: Path) -> None:
     memory(tmp_path).write({0: 3.0, 1: 40.0, 2: -1.0})
     assert memory(tmp_path).read() == {1: 40.0}
+
+
+def test_what_came_true_is_kept_by_proposer_whatever_computes_the_model(tmp_path: Path) -> None:
+    assert memory(tmp_path).learned("copies") is None
+    memory(tmp_path).learn("copies", Record([3.0], [4.0]))
+    memory(tmp_path).learn("draft d", Record([1.0], [9.0]))
+    elsewhere = memory(tmp_path, Key(model="m", build="c", threads=4, machine="x"))
+    assert elsewhere.learned("copies") == Record([3.0], [4.0])
+    assert elsewhere.learned("draft d") == Record([1.0], [9.0])
+    assert memory(tmp_path, Key(model="n", build="b", threads=2, machine="x")).learned("copies") is None
+    assert len(list(tmp_path.iterdir())) == 2

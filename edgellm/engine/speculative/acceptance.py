@@ -11,6 +11,11 @@ import msgspec
 _FADE = 0.995
 """What a count keeps with each new one of its kind: two hundred or so weigh."""
 
+_MOST = 1 / (1 - _FADE)
+"""That a count comes to in the end."""
+
+_ADOPTED = 0.5
+
 _TRUSTED = 10.0
 """Counts of a kind that weigh as much as what was assumed without any."""
 
@@ -50,9 +55,10 @@ class Acceptance:
         self._means: list[float] | None = None
 
     def adopt(self, known: Record) -> None:
-        """Go on from what an earlier process learned; ignored if it knew other kinds."""
-        if len(known.hits) == len(known.tries) == self.kinds and all(0 <= h <= t for h, t in _pairs(known)):
-            self.shared, self._means = known, None
+        """Go on from what an earlier process learned, at half its weight; ignored if it knew other kinds."""
+        if len(known.hits) == len(known.tries) == self.kinds and all(0 <= h <= t <= _MOST for h, t in _pairs(known)):
+            halves = ([_ADOPTED * count for count in counts] for counts in (known.hits, known.tries))
+            self.shared, self._means = Record(*halves), None
 
     def own(self) -> Record:
         """For one request."""

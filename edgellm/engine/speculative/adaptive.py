@@ -5,9 +5,10 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from itertools import islice
+from math import inf
 
 from edgellm.engine.sequence import Sequence
-from edgellm.engine.speculative.acceptance import Acceptance
+from edgellm.engine.speculative.acceptance import Acceptance, Record
 from edgellm.engine.speculative.calibration import Calibration
 from edgellm.engine.speculative.controller import RISK, Candidate, Controller, Decision
 from edgellm.engine.speculative.copying import GROUPS, PRIORS, CopyTrail
@@ -27,6 +28,9 @@ _CONFIRMED = 10
 
 _HASTE = 0.8
 """Of the time that plain steps would take for the rest of a request, as the least it may take with guesses."""
+
+_TELL_S = 20.0
+"""Between two times that what was learned is kept."""
 
 _TYPICAL_TOKENS, _TYPICAL_WEIGHT = 128.0, 0.1
 _UNTIMED = "steps have not been timed yet"
@@ -65,6 +69,8 @@ class AdaptiveProposer:
         self._watched: dict[int, _Watched] = {}
         self._typical = _TYPICAL_TOKENS
         self._calibrations: list[tuple[Calibration, Callable[[Mapping[int, float]], None]]] = []
+        self._keep: Callable[[str, Record], None] = lambda name, record: None
+        self._news, self._told = False, -inf
         self._began: float | None = None
         self._in_round: set[int] = set()
         self._decision = _NOTHING
@@ -82,8 +88,28 @@ class AdaptiveProposer:
         if self._drafting is not None:
             self._drafting.adopt(milliseconds)
 
+    def acceptances(self) -> dict[str, Acceptance]:
+        """What was learned, by who proposed."""
+        drafting, drafter = self._drafting, self.drafter
+        drafted = {f"draft {drafter.backend.info.name}": drafting.acceptance} if drafting and drafter else {}
+        return {"copies": self.acceptance} | drafted
+
+    def remember(self, known: Callable[[str], Record | None], keep: Callable[[str, Record], None]) -> None:
+        """Go on from what is `known` of each proposer, and now and then, in quiet moments, have it kept."""
+        for name, acceptance in self.acceptances().items():
+            if (record := known(name)) is not None:
+                acceptance.adopt(record)
+        self._keep = keep
+
+    def _tell(self) -> None:
+        self._told, self._news = self._clock(), False
+        for name, acceptance in self.acceptances().items():
+            self._keep(name, acceptance.shared)
+
     def tidy(self) -> bool:
         if not self._calibrations:
+            if self._news and self._clock() - self._told >= _TELL_S:
+                self._tell()
             return False
         calibration, done = self._calibrations[0]
         if not calibration.step():
@@ -125,6 +151,7 @@ class AdaptiveProposer:
         if self._drafting is not None:
             self._drafting.release(sequence.id)
         if sequence.ended:
+            self._news = True
             self._typical += _TYPICAL_WEIGHT * (sequence.generated - self._typical)
 
     def _book(self, sequence: Sequence, account: LossAccount, tokens: int, began: float) -> None:
@@ -211,5 +238,7 @@ class AdaptiveProposer:
         )
 
     def close(self) -> None:
+        if self._news:
+            self._tell()
         if self.drafter is not None:
             self.drafter.close()

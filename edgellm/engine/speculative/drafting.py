@@ -55,6 +55,7 @@ class ModelDrafting:
         self.asked = False
         """Whether the last `guess` cost any time, if only to catch up."""
         self._times = times
+        self._draft_times = StepTimes()
         self._controller = controller
         self._own: dict[int, _Own] = {}
 
@@ -62,6 +63,7 @@ class ModelDrafting:
         """What a calibration of the draft model found, by rows."""
         if milliseconds:
             most = max(milliseconds)
+            self._draft_times.adopt(milliseconds)
             self._times.observe_draft(milliseconds[min(milliseconds)], 1)
             self.catch_up_ms = milliseconds[most] / most
 
@@ -97,12 +99,21 @@ class ModelDrafting:
             asks, lambda id, draft: self._worth_another(base, count, self._chances(id, draft), alphas[id])
         )
         for step in round.steps:
-            if step.drafted:
-                self._times.observe_draft(1000 * step.seconds, 1)
+            if step.drafted and step.tokens == step.sequences:
+                self._observe(step.sequences, 1000 * step.seconds)
         guesses = {id: self._guess(id, draft) for id, draft in round.drafts.items()}
         for id, guess in guesses.items():
             self._own[id].guess = guess
         return guesses
+
+    def _draft_ms(self, count: int) -> float:
+        """Milliseconds of a step that drafts one token for each of `count` sequences."""
+        return self._draft_times.at(max(1, count)) if self._draft_times.points else 0.0
+
+    def _observe(self, count: int, milliseconds: float) -> None:
+        self._draft_times.observe(count, milliseconds, plain=False)
+        if count == 1:
+            self._times.observe_draft(milliseconds, 1)
 
     def judge(self, sequence: Sequence, appended: Seq[int]) -> None:
         """`appended` is what the sequence really went on with; verified or not, the drafts are compared with it."""
@@ -138,7 +149,7 @@ class ModelDrafting:
         most = min(LONGEST, left)
         if not own.on:
             most = min(most, 2)
-        most = min(most, int(max(0.0, allowed - catch_up) / self._times.draft))
+        most = min(most, int(max(0.0, allowed - catch_up) / self._draft_ms(base)))
         if not most or not (own.on or own.probes.due()):
             return None
         own.probing = not own.on
@@ -161,7 +172,7 @@ class ModelDrafting:
             reached *= chance
             gain += reached
         length = len(chances)
-        drafting = (self._times.draft or 0.0) * (length if drafted is None else drafted)
+        drafting = self._draft_ms(count) * (length if drafted is None else drafted)
         return self._controller.speedup(base, count * length, count * gain, drafting)
 
     def _alpha(self, own: Record) -> float:

@@ -60,6 +60,7 @@ def test_what_another_version_learned_is_not_taken_over() -> None:
     acceptance = Acceptance((2,))
     acceptance.adopt(Record([1.0], [2.0]))
     acceptance.adopt(Record([3.0, 0.0], [2.0, 0.0]))
+    acceptance.adopt(Record([3.0, 0.0], [1e9, 0.0]))
     assert acceptance.mean() is None
     acceptance.adopt(Record([90.0, 0.0], [100.0, 0.0]))
     assert acceptance.mean() == pytest.approx(0.9)

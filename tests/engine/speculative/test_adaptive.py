@@ -273,6 +273,41 @@ def test_a_draft_model_too_dear_for_the_machine_is_never_asked() -> None:
     assert "draft" not in timed.proposer.status().acceptance
 
 
+def test_a_draft_step_for_several_costs_what_it_was_seen_to_cost() -> None:
+    speedups = []
+    for four in (2.5, 20.0):
+        timed = TimedEngine(CURVES["flat"], draft=(hashed, 2.0))
+        timed.times.adopt(dict.fromkeys((1, 4, 16, 64), 20.0))
+        drafting = timed.proposer._drafting
+        assert drafting is not None
+        drafting.adopt({1: 2.0, 4: four, 32: 32.0})
+        speedups.append(drafting._best(4, 0.9))
+    assert speedups[0] > 1.5 * speedups[1]
+
+
+# -- what is learned ------------------------------------------------------------------------------------------------
+
+
+def test_what_was_learned_is_kept_in_a_quiet_moment_and_at_the_end() -> None:
+    source, kept = text(300), []
+    timed = TimedEngine(jagged, copier(source))
+    timed.proposer.remember(lambda name: None, lambda name, record: kept.append((name, sum(record.tries))))
+    timed.calibrate()
+    assert not kept
+    timed.run([job(1, [*source, 10], 300)])
+    timed.engine.tidy()
+    timed.engine.tidy()
+    assert [name for name, _ in kept] == ["copies"] and kept[0][1] > 50
+    timed.engine.close()
+    assert len(kept) == 1
+    timed = TimedEngine(jagged, copier(source))
+    timed.proposer.remember(lambda name: None, lambda name, record: kept.append((name, sum(record.tries))))
+    timed.calibrate()
+    timed.run([job(1, [*source, 10], 300)])
+    timed.engine.close()
+    assert len(kept) == 2
+
+
 # -- the distribution -----------------------------------------------------------------------------------------------
 
 
