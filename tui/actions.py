@@ -48,11 +48,11 @@ class Actions:
         if self._app.controller.chat is not None:
             await self._app.controller.pin(not self._app.controller.chat.pinned)
 
-    async def delete(self) -> None:
-        await self._app.controller.delete()
+    def delete(self) -> None:
+        self._app.show(self._app.controller.delete())
 
-    async def undo(self) -> None:
-        await self._app.controller.undo()
+    def undo(self) -> None:
+        self._app.show(self._app.controller.undo())
 
     async def rename(self, title: str) -> None:
         if title:

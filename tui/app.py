@@ -39,7 +39,9 @@ if TYPE_CHECKING:
     from tui.store.records import Entry
 
 DRAFT_S = 0.5
-"""How long after the last key an unsent message is kept and counted."""
+"""How long after a key an unsent message is kept and counted, at the latest."""
+FOCUS_S = 0.01
+"""Between two looks whether the prompt has the focus, at the beginning."""
 TWICE_S = 2.0
 """A second Ctrl-C within this time leaves."""
 
@@ -93,6 +95,9 @@ class ChatApp(App[None]):
             await super().on_event(event)
 
     async def _awake(self) -> None:
+        if self.focused is None:
+            self.set_timer(FOCUS_S, self._awake)
+            return
         early, self._early = self._early or [], None
         for event in early:
             await super().on_event(event)
@@ -211,9 +216,14 @@ class ChatApp(App[None]):
     def show(self, work: Coroutine[Any, Any, object]) -> None:
         """Show another conversation by `work`, once the unsent words of this one are kept."""
 
+        aside = self.composer.set_aside()
+
         async def leave() -> None:
-            await self.composer.keep_draft()
-            await work
+            await aside
+            try:
+                await work
+            finally:
+                await self.composer.begin()
 
         self.do(leave())
 
@@ -234,7 +244,7 @@ class ChatApp(App[None]):
             return
         if (found := slash.read(text)) is not None:
             self.chat_screen.prompt.fill("")
-            self.do(self.obey(*found))
+            self.obey(*found)
         elif (word := slash.unknown(text)) is not None:
             self.notify(f"There is no command /{word}; F1 shows them all.", severity="warning", markup=False)
         else:
@@ -242,20 +252,23 @@ class ChatApp(App[None]):
             self.chat_screen.show_notice("")
             self.do(self.composer.send(text))
 
-    async def obey(self, command: Command, argument: str = "") -> None:
-        """Do what a command of the registry says. Raises EdgeLLMError."""
+    def obey(self, command: Command, argument: str = "") -> None:
+        """Do what a command of the registry says: what has to wait for something in the background, the rest now."""
         action = getattr(self.actions, command.name)
         result = action(argument) if command.argument else action()
         if result is not None:
-            await result
+            self.do(result)
 
     @on(signals.Drafted)
     def _drafted(self, event: signals.Drafted) -> None:
         work: Any = partial(self._suggest, event.text)
         self.run_worker(work, exclusive=True, group="suggest")
-        if self._draft_timer is not None:
-            self._draft_timer.stop()
-        self._draft_timer = self.set_timer(DRAFT_S, lambda: self.do(self.composer.keep()))
+        if self._draft_timer is None:  # not later for somebody who never pauses
+            self._draft_timer = self.set_timer(DRAFT_S, self._keep)
+
+    def _keep(self) -> None:
+        self._draft_timer = None
+        self.do(self.composer.keep())
 
     async def _suggest(self, text: str) -> None:
         from tui import slash
@@ -345,7 +358,7 @@ class ChatApp(App[None]):
         if name == "quit":  # even where conversations cannot be opened
             self.run_worker(self.action_quit(), group="quit")
         else:
-            self.do(self.obey(COMMANDS_BY_NAME[name]))
+            self.obey(COMMANDS_BY_NAME[name])
 
     def action_interrupt(self) -> None:
         """Ctrl-C: copy what is selected, else stop the answer; twice in a row, leave."""

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Coroutine
 from pathlib import Path
+from typing import Any
 
 from edgellm.errors import EdgeLLMError
 from tui.controller import Controller
@@ -24,20 +26,37 @@ class Composer:
         self._prompt = prompt
         self._mentions = Mentions(Path.cwd())
         self._chat = UNKNOWN
+        self._between = False
         self.editing: int | None = None
+
+    def set_aside(self) -> Coroutine[Any, Any, None]:
+        """Another conversation is going to be shown: from here on, what is typed belongs to that one.
+
+        Awaiting what is returned keeps the unsent words of this one.
+        """
+        text = self._prompt.text if self.editing is None else None
+        place, self._between = self._place(), True
+        self._prompt.fill("")
+
+        async def keep() -> None:
+            if text is not None:
+                await self._controller.store.write(drafts.save, place, text)
+
+        return keep()
 
     async def begin(self) -> None:
         """A conversation is shown: its unsent words come back, unless it was shown before (in another branch).
 
-        What was typed before the first one was there is kept.
+        What was typed meanwhile stands behind them.
         """
         before, self._chat = self._chat, self._shown()
-        if before == self._chat:
+        if before == self._chat and not self._between:
             return
-        self.editing = None
+        self._between, self.editing = False, None
         draft = await self._draft()
-        if before != UNKNOWN or not self._prompt.text:
-            self._prompt.fill(draft)
+        typed = self._prompt.text
+        if not typed.startswith(draft):
+            self._prompt.fill("\n".join(words for words in (draft, typed) if words))
 
     def _shown(self) -> int:
         return self._controller.chat.id if self._controller.chat is not None else NEW
@@ -76,7 +95,7 @@ class Composer:
             await self._controller.measure(self._prompt.text)
 
     async def keep_draft(self) -> None:
-        if self.editing is None:
+        if self.editing is None and not self._between:
             await self._controller.store.write(drafts.save, self._place(), self._prompt.text)
 
     async def _draft(self) -> str:

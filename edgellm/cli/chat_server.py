@@ -174,7 +174,7 @@ class Through(WrapperModel):
 def _served(record: Record) -> Served:
     return Served(
         method=record.method,
-        path=record.route,
+        path=record.path,
         begun=time.time() - (time.monotonic() - record.begin),
         model=record.model,
         status=record.status,

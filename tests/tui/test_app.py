@@ -255,9 +255,9 @@ async def test_an_exported_conversation_can_be_taken_in(start, tmp_path, name: s
         await running.ready()
         await running.say("Keep this")
         first = running.app.controller.chat.id
-        await running.app.obey(*slash.read(f"/export {tmp_path / name}"))  # type: ignore[misc]
+        running.app.obey(*slash.read(f"/export {tmp_path / name}"))  # type: ignore[misc]
         await running.until(lambda: (tmp_path / name).exists())
-        await running.app.obey(*slash.read(f"/import {tmp_path / name}"))  # type: ignore[misc]
+        running.app.obey(*slash.read(f"/import {tmp_path / name}"))  # type: ignore[misc]
         await running.until(lambda: running.app.controller.chat.id != first)
         assert running.texts == [("user", "Keep this"), ("assistant", "Fine, thanks.")]
 
@@ -276,3 +276,43 @@ async def test_what_is_typed_before_the_first_paint_is_in_the_prompt(tmp_path) -
         await running.ready()
         assert app.chat_screen.prompt.text == "hasty"
         await app.action_quit()
+
+
+async def test_what_is_typed_while_another_conversation_comes_up_is_not_lost(start) -> None:
+    async with start() as running:
+        await running.ready()
+        await running.say("One")
+        first = running.app.controller.chat.id
+        prompt = running.app.chat_screen.prompt
+        await running.type("unsent in one")
+        running.app.action_command("new")  # at once, as by keys: nothing of it has happened yet
+        prompt.insert("unsent in two")
+        await running.until(lambda: running.app.controller.chat is None)
+        await running.until(lambda: not running.app.composer._between)
+        assert prompt.text == "unsent in two"
+        running.app.show(running.app.controller.open(first))
+        prompt.insert("and more")
+        await running.until(lambda: prompt.text == "unsent in one\nand more")
+        running.app.action_command("new")
+        await running.until(lambda: prompt.text == "unsent in two")
+
+
+async def test_a_draft_stays_where_a_conversation_cannot_be_opened(start) -> None:
+    async with start() as running:
+        await running.ready()
+        await running.type("unsent")
+        running.app.show(running.app.controller.open(99))
+        await running.until(lambda: not running.app.composer._between)
+        assert running.app.chat_screen.prompt.text == "unsent"
+
+
+async def test_letters_go_to_the_prompt_wherever_the_focus_is(start) -> None:
+    async with start() as running:
+        await running.ready()
+        await running.say("Hello")
+        running.app.chat_screen.chats.focus()
+        await running.pilot.press("z", "o")
+        await running.until(lambda: running.app.chat_screen.prompt.text == "zo")
+        running.app.query_one(Question).focus()
+        await running.pilot.press("e")  # the message's own key
+        await running.until(lambda: running.app.chat_screen.prompt.text == "Hello")

@@ -8,7 +8,7 @@ from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
-from textual.events import Resize
+from textual.events import Key, Resize
 from textual.geometry import Offset
 from textual.screen import Screen
 from textual.widget import Widget
@@ -179,6 +179,14 @@ class ChatScreen(Screen[None]):
         event.stop()
         self.suggestions.key(event.key)
         self.prompt.choosing = bool(self.suggestions.display)
+
+    def on_key(self, event: Key) -> None:
+        """Letters that nothing else wants are for the prompt, wherever the focus is."""
+        wanted = self.prompt.has_focus or event.key in self.active_bindings
+        if event.is_printable and event.character and not wanted:
+            event.stop()
+            self.prompt.focus()
+            self.prompt.insert(event.character)
 
     def on_click(self, event: object) -> None:
         match getattr(event, "widget", None):

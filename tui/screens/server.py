@@ -103,7 +103,7 @@ def _row(served: Served) -> Content:
     when = time.strftime("%H:%M:%S", time.localtime(served.begun))
     status, style = _status(served)
     tokens = f"{figures.tokens(served.prompt_tokens)} → {figures.tokens(served.tokens)} tok" if served.tokens else ""
-    speed = f"{served.per_s:.0f} tok/s" if served.per_s else ""
+    speed = f"{served.per_s:.{0 if served.per_s >= 10 else 1}f} tok/s" if served.per_s else ""
     return Content.assemble(
         (f"{when}  ", "$text-muted"),
         (f"{status:<5}", style),
