@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator
 from typing import Any
 
 from edgellm.chat.tool_grammar import is_bare
@@ -48,6 +48,9 @@ class DeclaredTools:
         """Their names, in order."""
         return list(_properties(self._tools[name].parameters))
 
+    def schema(self, name: str) -> dict[str, Any]:
+        return self._tools[name].parameters
+
     def is_bare(self, name: str, parameter: str) -> bool:
         """Whether an element under the grammar holds the parameter as it is, not as JSON."""
         value = _properties(self._tools[name].parameters).get(parameter)
@@ -56,12 +59,37 @@ class DeclaredTools:
     def types(self, name: str, parameter: str) -> frozenset[str]:
         """The JSON types a parameter may have; empty where the schema does not say."""
         root = self._tools[name].parameters
-        return _types(_properties(root).get(parameter), root, _MOST_STEPS)
+        return types_of(_properties(root).get(parameter), root)
 
 
 def fits(value: Any, types: frozenset[str]) -> bool:
     """Whether a decoded JSON value is of one of `types`."""
     return not types.isdisjoint(_TYPES[type(value)])
+
+
+def types_of(schema: object, root: dict[str, Any]) -> frozenset[str]:
+    """The JSON types a value may have; empty where its `schema` (with references into `root`) does not say."""
+    return _types(schema, root, _MOST_STEPS)
+
+
+def member(schema: object, root: dict[str, Any], kind: str, key: str) -> dict[str, Any]:
+    """The schema of an object's member or (`kind` "array", `key` "items") of a list's items; of a union, its own."""
+    for option in _options(schema, root, _MOST_STEPS):
+        found = option.get(key) if key == "items" and kind == "array" else _properties(option).get(key)
+        if isinstance(found, dict):
+            return found
+    return {}
+
+
+def _options(schema: object, root: dict[str, Any], steps: int) -> Iterator[dict[str, Any]]:
+    if not isinstance(schema, dict) or not steps:
+        return
+    yield schema
+    for key in ("anyOf", "oneOf", "allOf"):
+        for option in schema[key][:steps] if isinstance(schema.get(key), list) else ():
+            yield from _options(option, root, steps // 2)
+    if isinstance(schema.get("$ref"), str):
+        yield from _options(_referred(schema["$ref"], root), root, steps // 2)
 
 
 def _properties(schema: dict[str, Any]) -> dict[str, Any]:

@@ -125,6 +125,7 @@ class FlowReader:
         self._reader = reader
         self._flow = flow
         self._early = context.early or context.forced
+        self._enforced = context.enforced
         self._thinking_open = context.thinking_open
         self._thinking = (flow.thinking or THINK) if context.split_thinking else None
         self._tools = DeclaredTools(context.tools, forced=context.forced)
@@ -175,6 +176,7 @@ class FlowReader:
         """Whether a call, at least, came of it. What is none goes to `prose`."""
         held: list[Piece] = []
         done = False
+        early = self._early or (mark != "" and mark == self._enforced)
         self._reader.record(mark)
         try:
             for piece in calls(self._reader, self._tools):
@@ -182,19 +184,19 @@ class FlowReader:
                     yield None
                     continue
                 held.append(piece)
-                if self._early:
+                if early:
                     prose.interrupt()
                     yield piece
                 if isinstance(piece, CallEnd):
                     done = self._called = True
-                    if not self._early:
+                    if not early:
                         prose.interrupt()
                         yield from held
                     held.clear()
                     self._reader.record()
         except Mismatch:
             text = self._reader.taken()
-            yield from [CallBroken(text)] if held and self._early else prose(text)
+            yield from [CallBroken(text)] if held and early else prose(text)
         else:
             self._reader.taken()
         return done

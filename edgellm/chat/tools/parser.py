@@ -52,7 +52,8 @@ class ParserContext(msgspec.Struct, frozen=True, kw_only=True):
     `thinking_open`: the prompt ends inside a thinking block. `split_thinking` False leaves thoughts and their tags in
     the content. `parse_tools` False leaves calls there (`tool_choice` "none"); so does having no tools. `early`: give
     a call's arguments while they are written, at the risk of `CallBroken`; else a call comes out once it is whole.
-    Under a grammar (`forced`) they always come early, as nothing but the end of the budget can break them.
+    Under a grammar (`forced`, or behind the mark `enforced`) they always come early, as nothing but the end of the
+    budget can break them.
     """
 
     tools: tuple[Tool, ...] = ()
@@ -61,6 +62,7 @@ class ParserContext(msgspec.Struct, frozen=True, kw_only=True):
     parse_tools: bool = True
     forced: bool = False
     early: bool = True
+    enforced: str = ""
 
 
 class Parser(Protocol):

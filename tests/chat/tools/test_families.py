@@ -151,7 +151,7 @@ def walk(family: Family, choice: str, parallel: bool, seed: int) -> str:
     matcher = LLMatcher(TOKENS.tokenizer, grammar_source(format).text)
     chance = random.Random(seed)
     text, aim = bytearray(), bytearray()
-    endings = [family.syntax.quote, family.syntax.element[1], '"', "}", "]", ")", "1"]
+    endings = [family.syntax.quote, family.syntax.element[1].replace("{key}", "city"), '"', "}", "]", ")", "1"]
     while not matcher.is_accepting() or (chance.random() < 0.3 and not matcher.is_stopped()):
         mask = np.unpackbits(np.frombuffer(matcher.compute_bitmask(), np.uint8), bitorder="little")[:256]
         allowed = bytes(np.flatnonzero(mask).tolist())
