@@ -5,6 +5,9 @@ import edgellm
 model = edgellm.load("smollm2")                 # a Model: `async for event in model.stream(edgellm.ask("Hi"))`
 with model.sync as local:                       # the same without async
     print(local.text("What is the capital of France?"))
+
+with edgellm.load_embedder("all-minilm").sync as embedder:
+    print(embedder.embed(["A first text", "and another"]).vectors)
 """
 
 from __future__ import annotations
@@ -12,7 +15,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 __version__ = "0.1.0.dev0"
-__all__ = ["ChatRequest", "EdgeLLMError", "Event", "Message", "Model", "SamplingParams", "ask", "load"]
+__all__ = ["ChatRequest", "EdgeLLMError", "Event", "Message", "Model", "SamplingParams", "ask", "load", "load_embedder"]
 
 if TYPE_CHECKING:
     from edgellm.errors import EdgeLLMError
@@ -20,6 +23,7 @@ if TYPE_CHECKING:
     from edgellm.messages import Message
     from edgellm.model import Model
     from edgellm.request import ChatRequest, SamplingParams, ask
+    from edgellm.runtime.embedder_facade import LoadedEmbedder
     from edgellm.runtime.facade import LoadedModel
 
 _HOMES = {
@@ -45,6 +49,19 @@ def load(model: str = "default", **settings: Any) -> LoadedModel:
     from edgellm.runtime.facade import LoadedModel
 
     return LoadedModel(open_model(model, config.load(settings)))
+
+
+def load_embedder(model: str = "embed", **settings: Any) -> LoadedEmbedder:
+    """The model of a name, as `load` takes it, for embeddings, or for ranking where it was made for that.
+
+    Fetches it first if it is not here (this blocks); loads it at the first request, or at `await embedder.start()`.
+    Raises ModelNotFound, DownloadError, NotEnoughMemory or ConfigError.
+    """
+    from edgellm import config
+    from edgellm.runtime.embedder_facade import LoadedEmbedder
+    from edgellm.runtime.open_embedder import load_embedder
+
+    return LoadedEmbedder(load_embedder(model, config.load(settings)))
 
 
 def __getattr__(name: str) -> Any:

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-import asyncio
-import threading
-from collections.abc import AsyncIterator, Coroutine, Iterator
+from collections.abc import AsyncIterator, Iterator
 from types import TracebackType
-from typing import Any, Self, TypeVar
+from typing import Any, Self
 
 from edgellm.errors import from_code
 from edgellm.events import Event, Failed, Text
 from edgellm.model import Model, WrapperModel
 from edgellm.request import ChatRequest, ask
-
-Result = TypeVar("Result")
+from edgellm.runtime.loop_thread import LoopThread
 
 
 class LoadedModel(WrapperModel):
@@ -37,9 +34,7 @@ class SyncModel:
 
     def __init__(self, model: Model) -> None:
         self.model = model
-        self._loop = asyncio.new_event_loop()
-        self._thread = threading.Thread(target=self._loop.run_forever, name="edgellm-sync", daemon=True)
-        self._thread.start()
+        self._loop = LoopThread()
 
     def text(self, request: ChatRequest | str, **options: Any) -> str:
         """The whole answer to a request or a plain string, as `stream` takes them. Raises EdgeLLMError."""
@@ -62,22 +57,18 @@ class SyncModel:
         )
         events = self.model.stream(whole)
         try:
-            while (event := self._run(_next(events))) is not None:
+            while (event := self._loop.run(_next(events))) is not None:
                 yield event
         finally:
-            self._run(_close(events))
+            self._loop.run(_close(events))
 
     def start(self) -> None:
         """Load now instead of at the first request."""
-        self._run(self.model.start())
+        self._loop.run(self.model.start())
 
     def close(self) -> None:
         """Unload the model. Idempotent."""
-        if self._thread.is_alive():
-            self._run(self.model.aclose())
-            self._loop.call_soon_threadsafe(self._loop.stop)
-            self._thread.join()
-            self._loop.close()
+        self._loop.close(self.model.aclose)
 
     def __enter__(self) -> Self:
         return self
@@ -86,14 +77,6 @@ class SyncModel:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-    def _run(self, work: Coroutine[Any, Any, Result]) -> Result:
-        future = asyncio.run_coroutine_threadsafe(work, self._loop)
-        try:
-            return future.result()
-        except KeyboardInterrupt:
-            future.cancel()
-            raise
 
 
 async def _next(events: AsyncIterator[Event]) -> Event | None:

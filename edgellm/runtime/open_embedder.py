@@ -10,12 +10,12 @@ import msgspec
 from edgellm import paths
 from edgellm.catalog.metadata import ModelFacts
 from edgellm.config import ModelSettings, Settings
-from edgellm.errors import LoadError, ModelNotFound, NotEnoughMemory
-from edgellm.machine.machine import Machine
+from edgellm.errors import LoadError, ModelNotFound, NotEnoughMemory, UnsupportedModel
+from edgellm.machine.machine import Machine, detect
 from edgellm.model import ModelInfo
 from edgellm.runtime.frames import WorkerSpec
 from edgellm.runtime.known_facts import facts_of
-from edgellm.runtime.locate import Located
+from edgellm.runtime.locate import Located, locate
 from edgellm.runtime.process_embedder import ProcessEmbedder
 from edgellm.runtime.resident import Opened
 from edgellm.runtime.threads import threads
@@ -27,8 +27,24 @@ _AROUND = 192 << 20
 """A process with its libraries, and what a model takes whose header tells nothing."""
 
 
+def load_embedder(name: str, settings: Settings) -> ProcessEmbedder:
+    """The model of a name, alias or path, not loaded yet; fetched first where it is not on this machine (this blocks).
+
+    Raises ModelNotFound, DownloadError, and NotEnoughMemory unless the settings forbid.
+    """
+    return _opened(locate(name, settings), settings, detect())[0]
+
+
 def open_embedder(found: Located, settings: Settings, machine: Machine) -> Opened:
     """Not loaded yet. Its inputs may be so long as fits `machine`. Raises NotEnoughMemory unless told not to check."""
+    embedder, needed, weights = _opened(found, settings, machine)
+    return Opened(embedder, needed, mapped_bytes=weights)
+
+
+def _opened(found: Located, settings: Settings, machine: Machine) -> tuple[ProcessEmbedder, int, int]:
+    """The embedder, the bytes it needs in all, and those of them that are pages of its file."""
+    if found.kind == "mlx":
+        raise UnsupportedModel(f"{found.path} is an MLX model, which gives no embeddings here. Name a GGUF version.")
     chosen = msgspec.structs.replace(settings.model_settings(), threads=threads(settings, machine))
     try:
         facts = facts_of(found.path)
@@ -40,14 +56,7 @@ def open_embedder(found: Located, settings: Settings, machine: Machine) -> Opene
         needed = memory(facts, chosen)
         if settings.memory_check and needed > machine.usable_memory:
             raise _refusal(found.name, needed, machine.usable_memory)
-    notes = _notes(found, facts, settings, chosen)
-    info = ModelInfo(
-        name=found.name,
-        backend="llama.cpp" if found.kind == "gguf" else "onnx",
-        notes=notes,
-        parameters=facts.parameters if facts is not None else 0,
-        quantization=facts.quantization if facts is not None else "",
-    )
+    info = _info(found, facts, _notes(found, facts, settings, chosen))
     arguments: dict[str, Any] = {
         "path": str(found.path),
         "info": msgspec.to_builtins(info),
@@ -55,10 +64,11 @@ def open_embedder(found: Located, settings: Settings, machine: Machine) -> Opene
         "settings": msgspec.to_builtins(chosen),
         "least_dimensions": found.entry.least_dimensions if found.entry is not None else 0,
     }
-    spec = WorkerSpec(f"{__name__}:local_embedder", arguments)
+    # Most of it is taken only when a long input comes.
+    spec = WorkerSpec(f"{__name__}:local_embedder", arguments, growth=needed)
     embedder = ProcessEmbedder(spec, info, paths.logs_dir() / "worker.log")
     weights = facts.weight_bytes if facts is not None and found.kind == "gguf" else 0
-    return Opened(embedder, needed, mapped_bytes=weights)
+    return embedder, needed, weights
 
 
 def local_embedder(

@@ -62,6 +62,12 @@ class RerankReply(BaseModel):
     usage: dict[str, int]
 
 
+class _TeiResult(BaseModel):
+    index: int
+    score: float
+    text: str | None = None
+
+
 async def rerank(body: RerankBody, request: Request) -> Response:
     models: Models = request.app.state.models
     documents, truncate = body.given(), bool(body.truncate) or is_asked(request)
@@ -77,7 +83,9 @@ async def rerank(body: RerankBody, request: Request) -> Response:
     return Computed(work)
 
 
-router.add_api_route("/v1/rerank", rerank, methods=["POST"], response_model=None, responses=answer(RerankReply))
+router.add_api_route(
+    "/v1/rerank", rerank, methods=["POST"], response_model=None, responses=answer(RerankReply | list[_TeiResult])
+)
 for _path in _OTHER_PATHS:
     router.add_api_route(_path, rerank, methods=["POST"], response_model=None, include_in_schema=False)
 
