@@ -37,7 +37,7 @@ async def completions(body: TextBody, request: Request) -> Response:
     models: Models = request.app.state.models
     model = await models.get(body.model or "")
     asked = body.requests(model.info.sampling)
-    echoes = body.echoes()
+    echoes = await body.echoes(model)
     events = stream_all(model, asked)
     name, n, prompts = model.info.name, body.choices, len(asked)
     if body.stream:

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Annotated
 
 from pydantic import Field
 
 from edgellm.errors import RequestError, Unsupported
+from edgellm.model import Model
 from edgellm.request import ChatRequest, Infill, Input, Prompt, SamplingParams, TokenIds
 from edgellm.server.openai_options import Count, Options
 
@@ -50,8 +52,11 @@ class TextBody(Options):
         if self.stream and self.candidates > self.choices:
             raise RequestError("best_of cannot be streamed: which answers are the best is known at the end only.")
 
-    def echoes(self) -> list[str]:
-        """What goes before the answer of each prompt: the prompt itself, where `echo` asks for it."""
+    async def echoes(self, model: Model) -> list[str]:
+        """What goes before the answer of each prompt: the prompt itself, where `echo` asks for it.
+
+        Raises Unsupported, and RequestError for ids that `model` does not have.
+        """
         if not self.echo:
             return []
         if self.logprobs is not None:
@@ -59,18 +64,16 @@ class TextBody(Options):
                 "echo together with logprobs is not supported: the prompt's own probabilities are not computed. "
                 "Leave one of them out."
             )
-        if isinstance(self.prompt, str):
-            return [self.prompt]
-        texts = [each for each in self.prompt if isinstance(each, str)]
-        if len(texts) < len(self.prompt):
-            raise Unsupported("echo is not supported for prompts of token ids. Send the prompt as text.")
-        return texts
+        return [await _text(each, model) for each in self._prompts()]
 
     def _inputs(self) -> list[Input]:
+        return [self._input(each) for each in self._prompts()]
+
+    def _prompts(self) -> Sequence[object]:
         prompts = [self.prompt] if isinstance(self.prompt, str) or _is_ids(self.prompt) else self.prompt
         if not prompts or [] in prompts:
             raise RequestError("prompt must not be an empty list.")
-        return [self._input(each) for each in prompts]
+        return prompts
 
     def _input(self, prompt: object) -> Input:
         if isinstance(prompt, str):
@@ -83,3 +86,11 @@ class TextBody(Options):
 
 def _is_ids(prompt: object) -> bool:
     return isinstance(prompt, list) and bool(prompt) and isinstance(prompt[0], int)
+
+
+async def _text(prompt: object, model: Model) -> str:
+    """Token ids are written out as the model's vocabulary has them."""
+    if isinstance(prompt, str):
+        return prompt
+    assert isinstance(prompt, list)
+    return b"".join(await model.pieces(prompt)).decode("utf-8", "replace")

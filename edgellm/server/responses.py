@@ -8,6 +8,7 @@ import msgspec
 from fastapi import APIRouter, Request
 from starlette.responses import Response
 
+from edgellm.errors import Unsupported
 from edgellm.server.documented import SSE_TYPE, answer
 from edgellm.server.error_status import refusal
 from edgellm.server.models import Models
@@ -62,7 +63,9 @@ async def count(body: InputBody, request: Request) -> Response:
 
 
 @router.get("/{id}", response_model=None, responses=answer())
-async def retrieve(id: str, request: Request) -> Response:
+async def retrieve(id: str, request: Request, stream: bool = False) -> Response:
+    if stream:
+        raise Unsupported("A kept response is whole: it cannot be streamed again. Leave stream out.")
     found = _store(request).get(_owned(id, request))
     return _missing(id) if found is None else Response(found.body, media_type="application/json")
 

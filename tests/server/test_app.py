@@ -70,7 +70,7 @@ def check_shape(reply: Reply) -> dict[str, Any]:
         (TEXT, {"prompt": [-1]}, None),
         (TEXT, {"prompt": "a", "n": 3, "best_of": 2}, None),
         (TEXT, {"prompt": "a", "echo": True, "logprobs": 1}, None),
-        (TEXT, {"prompt": [1], "echo": True}, None),
+        (TEXT, {"prompt": [1], "echo": True, "logprobs": 1}, None),
         (TEXT, {"prompt": [1], "suffix": "b"}, None),
         (TEXT, {"prompt": ["a"] * 100, "n": 100}, None),
     ],
@@ -97,7 +97,7 @@ def test_what_is_not_json(server: LiveServer, raw: bytes) -> None:
 @pytest.mark.parametrize(
     ("method", "path", "status_code"),
     [
-        ("GET", "/", 404),
+        ("GET", "/nothing", 404),
         ("GET", "/v1", 404),
         ("GET", "/v1/models/", 404),
         ("GET", "/docs", 404),

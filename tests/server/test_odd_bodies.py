@@ -22,7 +22,9 @@ from tests.doubles.live_server import LiveServer, Reply, live_server
 from tests.doubles.odd_bodies import BODIES, odd_text
 
 FEW, MANY = 12, 2000
-REFUSED = {"/v1/embeddings", "/api/embed", "/api/embeddings", "/v1/rerank", "/api/create", "/api/push"}
+REFUSED = {"/v1/embeddings", "/api/embed", "/api/embeddings", "/v1/rerank", "/api/create", "/api/push"} | {
+    "/models/unload"
+}
 ABSENT = {"/api/copy", "/api/delete"}
 OFFLINE = {"/api/pull"}
 

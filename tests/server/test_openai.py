@@ -161,6 +161,8 @@ def test_token_ids_and_infill(client: openai.OpenAI, model: EchoModel) -> None:
     assert client.completions.create(model="echo", prompt=[1, 2, 3]).choices[0].text == "1 2 3"
     both = client.completions.create(model="echo", prompt=[[4, 5], [6]]).choices
     assert [choice.text for choice in both] == ["4 5", "6"]
+    echoed = client.completions.create(model="echo", prompt=[[4], [1, 2]], echo=True).choices
+    assert [choice.text for choice in echoed] == ["xxxx4", "xxx1 2"]  # the double's tokens have that many letters
     client.completions.create(model="echo", prompt="def f(", suffix="): pass")
     inputs = [request.input for request in model.requests]
     assert inputs[0] == TokenIds((1, 2, 3))

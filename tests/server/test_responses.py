@@ -192,6 +192,8 @@ def test_going_on_from_an_earlier_response(client: openai.OpenAI, model: EchoMod
     assert inputs[1] == Conversation(said[:3])
     assert inputs[2] == Conversation((system("Be long."), *said))
     assert client.responses.retrieve(second.id).output_text == "two"
+    with pytest.raises(openai.BadRequestError, match="streamed again"):
+        client.responses.retrieve(second.id, stream=True)
     items = list(client.responses.input_items.list(third.id, order="asc", limit=2))
     assert [item.type for item in items] == ["message"] * 5
     newest = client.responses.input_items.list(third.id)
