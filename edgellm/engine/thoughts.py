@@ -20,7 +20,7 @@ class Thoughts:
     `piece` gives a token's bytes, those of control tokens too, of a vocabulary of `size`. The prompt may leave thoughts
     `open`; else an answer that begins with `opening` (the token `opener`, if it is one) has some. They end with
     `closing`; `forced` are the tokens that write it when `budget` tokens were thought (None: never; 0: there are none).
-    One of `gaps` may stand between thoughts and answer.
+    One of `gaps` may stand between thoughts and answer. An answer that is `loose` may begin with anything.
     """
 
     piece: Callable[[int], bytes]
@@ -33,11 +33,12 @@ class Thoughts:
     gaps: frozenset[int] = frozenset()
     budget: int | None = None
     answer: Constraint | None = None
+    loose: bool = False
 
     def start(self, stops: Iterable[int]) -> ThoughtsState:
         ends = frozenset(stops)
         inner = self.answer.start(ends) if self.answer is not None else None
-        return ThoughtsState(self, inner, ends)
+        return ThoughtsState(self, inner, ends, inner is None or self.loose)
 
 
 @dataclass(slots=True)
@@ -57,13 +58,14 @@ class ThoughtsState:
     plan: Thoughts
     inner: ConstraintState | None
     stops: frozenset[int]
+    free: bool
     _place: _Place = field(init=False)
 
     def __post_init__(self) -> None:
         spent = self.plan.budget == 0
         if self.plan.open:
             self._place = _Place("closing" if spent else "inside")
-        elif self.inner is not None and (spent or self.plan.opener is None):
+        elif not self.free and (spent or self.plan.opener is None):
             self._place = _Place("answer")  # a tag of several tokens cannot be told from the answer in time
         else:
             self._place = _Place("before")
@@ -80,7 +82,7 @@ class ThoughtsState:
         if place.phase == "closing":
             return self._only({self.plan.forced[place.forced]})
         if place.phase == "inside":
-            return None if inner is None else self._all_but(self.stops)
+            return None if self.free else self._all_but(self.stops)
         mask = None if inner is None else inner.mask()
         if mask is not None and place.phase != "answer":
             mask = mask | self._only(self._besides(place))
@@ -109,11 +111,9 @@ class ThoughtsState:
     def _allows(self, place: _Place, token: int) -> bool:
         if place.phase == "closing":
             return token == self.plan.forced[place.forced]
-        if self.inner is None:
-            return True
         if place.phase == "inside":
-            return token not in self.stops
-        return token in self._besides(place) or self.inner.allows(token)
+            return self.free or token not in self.stops
+        return self.inner is None or token in self._besides(place) or self.inner.allows(token)
 
     def _step(self, place: _Place, token: int) -> bool:
         """Goes on by `token`; whether it is the answer's."""
@@ -156,7 +156,7 @@ class ThoughtsState:
         """Whether `token`, before any thoughts or right behind them, belongs to the answer."""
         if place.phase == "after":
             return token not in self.plan.gaps
-        if self.inner is not None:
+        if not self.free:
             return token != self.plan.opener
         written, opening = (place.written + self.plan.piece(token)).lstrip(), self.plan.opening
         return not (opening.startswith(written) or written.startswith(opening))

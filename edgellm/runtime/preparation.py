@@ -18,6 +18,7 @@ from edgellm.chat.template import ChatTemplate
 from edgellm.chat.tools.parser import Parser, ParserContext
 from edgellm.engine.constraint import Constraint
 from edgellm.engine.thoughts import Thoughts
+from edgellm.engine.triggered import Triggered
 from edgellm.errors import RequestError
 from edgellm.messages import Tool
 from edgellm.request import ChatRequest, Conversation, Infill, Input, Prompt, TokenIds
@@ -65,10 +66,17 @@ class Preparation:
         open = tags is not None and tags.open_in(self._tail(prompt))
         parallel = request.parallel_tool_calls is not False and (not tools or self._template.parallel)
         compiled = await self._compiled(request, tools, parallel)
-        constraint: Constraint | None = compiled.grammar if compiled else None
+        trigger = None if compiled or not tools else await self._trigger(tools, parallel)
+        constraint: Constraint | None = compiled.grammar if compiled else trigger
         if tags is not None:
             constraint = self._thoughts(tags, open, request.reasoning_budget, constraint, prompt)
-        context = ParserContext(tools=tools, thinking_open=open, forced=bool(tools and compiled), early=False)
+        context = ParserContext(
+            tools=tools,
+            thinking_open=open,
+            forced=bool(tools and compiled),
+            early=False,
+            enforced=trigger.mark.decode() if trigger else "",
+        )
         reads = talks and bool(tags or tools)
         return Prepared(
             prompt=prompt,
@@ -106,6 +114,21 @@ class Preparation:
         several = parallel and choice == "required" and request.parallel_tool_calls is True
         return await self._grammars.calls(tools, choice, syntax, parallel=several, otherwise=None)
 
+    async def _trigger(self, tools: tuple[Tool, ...], parallel: bool) -> Triggered | None:
+        """Free to call or not, a model that begins a call must finish it, where a token of its own begins it."""
+        family = self._template.family
+        head = f"{family.syntax.opening}{family.syntax.before}".partition("{name}")[0]
+        marks = (mark for mark in family.flow.openings if head.startswith(mark) and len(self._ids(mark)) == 1)
+        mark = next(marks, None)
+        if mark is None or family.flow.reads is not None:
+            return None
+        several = parallel and family.syntax.opening != ""  # else each call has the mark before it
+        try:
+            compiled = await self._grammars.calls(tools, "required", family.syntax, parallel=several, otherwise=None)
+        except RequestError:  # too many tools for a grammar: nobody asked for one
+            return None
+        return Triggered(piece=self._spelled, mark=mark.encode(), grammar=compiled.grammar)
+
     def _thoughts(
         self, tags: ThinkingTags, open: bool, budget: int | None, answer: Constraint | None, prompt: list[int]
     ) -> Constraint | None:
@@ -115,7 +138,7 @@ class Preparation:
             return answer  # the template itself has closed them
         opener = self._ids(tags.opening)
         return Thoughts(
-            piece=lambda token: self._vocabulary.piece(token, special=True),
+            piece=self._spelled,
             size=len(self._vocabulary),
             open=open,
             opening=tags.opening.encode(),
@@ -125,6 +148,7 @@ class Preparation:
             gaps=self._gaps,
             budget=budget,
             answer=answer,
+            loose=isinstance(answer, Triggered),
         )
 
     def _closing(self, tags: ThinkingTags) -> list[int]:
@@ -138,6 +162,9 @@ class Preparation:
     def _tail(self, prompt: Sequence[int]) -> str:
         pieces = (self._vocabulary.piece(token, special=True) for token in prompt[-_TAIL:])
         return b"".join(pieces).decode("utf-8", "replace")
+
+    def _spelled(self, token: int) -> bytes:
+        return self._vocabulary.piece(token, special=True)
 
     def _shown(self, token: int) -> bytes:
         return self._vocabulary.piece(token, special=token in self._markers)

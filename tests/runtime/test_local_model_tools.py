@@ -33,6 +33,29 @@ THINKS = (
 )
 
 
+class Tagged(ByteVocabulary):
+    """Has a token for the tag that begins a call."""
+
+    TAG = 256 + 4
+    template: str | None = "{# <tool_call> #}{{ tools | tojson if tools else '' }}" + THINKS
+
+    def __len__(self) -> int:
+        return super().__len__() + 1
+
+    def tokenize(self, text: str, *, special: bool, add_bos: bool) -> list[int]:
+        ids = super().tokenize(text, special=special, add_bos=add_bos)
+        spelled = list(b"<tool_call>")
+        at = 0
+        while at < len(ids):
+            if ids[at : at + len(spelled)] == spelled:
+                ids[at : at + len(spelled)] = [self.TAG]
+            at += 1
+        return ids
+
+    def piece(self, token: int, *, special: bool = False) -> bytes:
+        return b"<tool_call>" if token == self.TAG else super().piece(token, special=special)
+
+
 class Thinker(ByteVocabulary):
     template: str | None = THINKS
 
@@ -88,6 +111,34 @@ async def test_a_call_among_words() -> None:
 async def test_what_is_no_call_of_a_tool_is_text(text: str) -> None:
     events = await events_of(text, tools=(ADD,))
     assert (said(events), calls(events), reason(events)) == (text, [], "stop")
+
+
+async def test_a_call_that_was_begun_of_itself_is_finished_as_its_schema_says() -> None:
+    """The model writes the tag, and then goes astray."""
+    vocabulary = Tagged()
+    wanted = [*b"Look: ", Tagged.TAG, *b'\n{"name": "add", "arguments": {"a": oops', 259]
+
+    def script(history: Any) -> int:
+        header = [258, *b"assistant\n"]
+        tokens = list(history)
+        starts = (at + len(header) for at in range(len(tokens)) if tokens[at : at + len(header)] == header)
+        return wanted[min(len(tokens) - max(starts, default=len(tokens)), len(wanted) - 1)]
+
+    def build() -> FakeBackend:
+        backend = FakeBackend(script)
+        backend.vocabulary = vocabulary
+        return backend
+
+    model = LocalModel(build, ModelSettings(), ModelInfo(name="fake"))
+    try:
+        request = ask("?", tools=(ADD, TIME), sampling=GREEDY, max_tokens=600)
+        events = [event async for event in model.stream(request)]
+    finally:
+        await model.aclose()
+    ((name, arguments),) = calls(events)
+    assert (name, said(events).strip(), reason(events)) == ("add", "Look:", "tool_calls")
+    jsonschema.validate(arguments, ADD.parameters)
+    assert sum(isinstance(event, ToolArguments) for event in events) > 1  # in pieces, as they came
 
 
 async def test_without_tools_or_with_none_to_be_chosen_calls_are_text() -> None:

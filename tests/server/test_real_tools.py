@@ -145,35 +145,61 @@ def test_bad_schemas_name_tool_and_keyword(small: LiveServer) -> None:
 # -- agents -----------------------------------------------------------------------------------------------------------
 
 
+# A small model may call again what it has called: an agent bounds that, and asks for words in the end.
+ROUNDS = 3
+RESULT = "18 degrees celsius and sunny"
+
+
 def test_an_agent_of_openais(coder: LiveServer) -> None:
-    client, messages = of_openai(coder), list(ASK)
-    asked: Any = {"model": "real", "tools": TOOLS, "temperature": 0, "max_tokens": 200}
-    first = client.chat.completions.create(messages=messages, **asked).choices[0]
-    assert first.finish_reason == "tool_calls"
-    messages.append(first.message)
-    for call in first.message.tool_calls or ():
-        assert call.type == "function"
-        check(json.loads(call.function.arguments))
-        messages.append({"role": "tool", "tool_call_id": call.id, "content": "18 degrees celsius and sunny"})
-    last = client.chat.completions.create(messages=messages, **asked).choices[0]
-    assert last.finish_reason == "stop"
-    assert "18" in (last.message.content or "")
+    client, messages, made, said = of_openai(coder), list(ASK), 0, ""
+    for left in reversed(range(ROUNDS)):
+        choice = client.chat.completions.create(
+            model="real",
+            messages=messages,
+            tools=TOOLS,
+            tool_choice="auto" if left else "none",
+            temperature=0,
+            max_tokens=200,
+        ).choices[0]
+        messages.append(choice.message)
+        if choice.finish_reason == "stop":
+            said = choice.message.content or ""
+            break
+        for call in choice.message.tool_calls or ():
+            assert call.type == "function"
+            check(json.loads(call.function.arguments))
+            messages.append({"role": "tool", "tool_call_id": call.id, "content": RESULT})
+            made += 1
+    assert made
+    assert "18" in said
 
 
 def test_an_agent_of_anthropics(coder: LiveServer) -> None:
-    client, messages = anthropic.Anthropic(base_url=coder.url, api_key="-", max_retries=0, timeout=600), list(ASK)
-    asked: Any = {"model": "real", "tools": [OF_ANTHROPIC], "max_tokens": 200, "extra_body": {"temperature": 0}}
-    first = client.messages.create(messages=messages, **asked)
-    assert first.stop_reason == "tool_use"
-    results = []
-    for block in first.content:
-        if block.type == "tool_use":
-            check(block.input)
-            results.append({"type": "tool_result", "tool_use_id": block.id, "content": "18 degrees celsius and sunny"})
-    messages += [{"role": "assistant", "content": first.content}, {"role": "user", "content": results}]
-    last = client.messages.create(messages=messages, **asked)
-    assert last.stop_reason == "end_turn"
-    assert "18" in "".join(block.text for block in last.content if block.type == "text")
+    client = anthropic.Anthropic(base_url=coder.url, api_key="-", max_retries=0, timeout=600)
+    messages, made, said = list(ASK), 0, ""
+    for left in reversed(range(ROUNDS)):
+        with client.messages.stream(
+            model="real",
+            messages=messages,
+            tools=[OF_ANTHROPIC],
+            tool_choice={"type": "auto" if left else "none"},
+            max_tokens=200,
+            extra_body={"temperature": 0},
+        ) as stream:
+            reply = stream.get_final_message()
+        messages.append({"role": "assistant", "content": reply.content})
+        if reply.stop_reason == "end_turn":
+            said = "".join(block.text for block in reply.content if block.type == "text")
+            break
+        results = []
+        for block in reply.content:
+            if block.type == "tool_use":
+                check(block.input)
+                results.append({"type": "tool_result", "tool_use_id": block.id, "content": RESULT})
+        made += len(results)
+        messages.append({"role": "user", "content": results})
+    assert made
+    assert "18" in said
 
 
 @pytest.mark.parametrize("stream", [False, True])
@@ -187,15 +213,19 @@ def test_an_agent_of_ollamas(coder: LiveServer, stream: bool) -> None:
         """
         return f"18 degrees {unit} and sunny in {city}"
 
-    client, messages = ollama.Client(host=coder.url, timeout=600), list(ASK)
-    asked: Any = {"model": "real", "tools": [get_weather], "options": {"temperature": 0, "num_predict": 200}}
-    replies: Any = client.chat(messages=messages, stream=stream, **asked)
-    pieces = list(replies) if stream else [replies]
-    calls = [call for piece in pieces for call in piece.message.tool_calls or ()]
-    assert calls
-    messages.append({"role": "assistant", "content": "", "tool_calls": calls})
-    for call in calls:
-        result = get_weather(**call.function.arguments)
-        messages.append({"role": "tool", "tool_name": call.function.name, "content": result})
-    last = client.chat(messages=messages, **asked)
-    assert "18" in (last.message.content or "")
+    client, messages, made, said = ollama.Client(host=coder.url, timeout=600), list(ASK), 0, ""
+    asked: Any = {"model": "real", "options": {"temperature": 0, "num_predict": 200}, "stream": stream}
+    for left in reversed(range(ROUNDS)):
+        replies: Any = client.chat(messages=messages, tools=[get_weather] if left else None, **asked)
+        pieces = list(replies) if stream else [replies]
+        calls = [call for piece in pieces for call in piece.message.tool_calls or ()]
+        said = "".join(piece.message.content or "" for piece in pieces)
+        if not calls:
+            break
+        messages.append({"role": "assistant", "content": said, "tool_calls": calls})
+        for call in calls:
+            result = get_weather(**call.function.arguments)
+            messages.append({"role": "tool", "tool_name": call.function.name, "content": result})
+            made += 1
+    assert made
+    assert "18" in said
