@@ -94,7 +94,9 @@ async def _serve(models: Models, settings: Settings, view: View, preload: bool) 
         with listen(settings.host, settings.port) as listener, ExitStack() as stack:
             url = instance.here(settings.host, listener.getsockname()[1])
             try:
-                await asyncio.to_thread(stack.enter_context, instance.claim(url, token))
+                first = await asyncio.to_thread(stack.enter_context, instance.claim(url, token))
+                if first is not None:
+                    print(f"Note: {_told(first)}; `edgellm run` and `chat` go on using that one.", file=sys.stderr)
             except (EdgeLLMError, OSError) as error:  # a home that cannot be written; others just do not find us
                 _log.warning("the server's address could not be written down", error=str(error))
             loading = asyncio.create_task(models.load("") if preload else asyncio.sleep(0))
@@ -225,7 +227,7 @@ def _problem(error: OSError, host: str, port: int) -> str:
     if error.errno == errno.EADDRINUSE:
         other = instance.find()
         if other is not None and other.url == instance.here(host, port):
-            return f"Port {port} on {host} is in use: {_told(other)}. Stop that one first, or: {another}"
+            return f"Port {port} on {host} is in use: {_told(other)}. Stop that one, or c{another[1:]}"
         return f"Port {port} on {host} is in use, perhaps by another edgellm. {another}"
     if error.errno in (errno.EACCES, errno.EPERM):
         return f"This user may not open port {port} on {host}. {another}"
