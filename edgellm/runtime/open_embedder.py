@@ -124,6 +124,16 @@ def _wanted(facts: ModelFacts, settings: ModelSettings) -> int:
     return min(facts.context or LONGEST, settings.context or LONGEST)
 
 
+def _info(found: Located, facts: ModelFacts | None, notes: tuple[str, ...]) -> ModelInfo:
+    return ModelInfo(
+        name=found.name,
+        backend="llama.cpp" if found.kind == "gguf" else "onnx",
+        notes=notes,
+        parameters=facts.parameters if facts is not None else 0,
+        quantization=facts.quantization if facts is not None else "",
+    )
+
+
 def _notes(found: Located, facts: ModelFacts | None, asked: ModelSettings, chosen: ModelSettings) -> tuple[str, ...]:
     reasons = [found.reason] if found.reason else []
     if facts is not None and chosen.context < (longest := _wanted(facts, asked)):
