@@ -1,5 +1,9 @@
 """Tests of the speculation benchmark's data, its pairing and its judgement; nothing is measured."""
 
+import json
+from dataclasses import asdict, replace
+from pathlib import Path
+
 import pytest
 
 from scripts.benchmarks import speculation
@@ -27,6 +31,40 @@ def test_a_plan_cuts_kinds_cases_and_answers() -> None:
     chosen = plan.chosen()
     assert [case.kind for case in chosen] == ["chat", "chat", "poem", "poem"]
     assert {case.max_tokens for case in chosen} == {50}
+
+
+def test_shards_are_all_cases_each_once() -> None:
+    whole = Plan(rounds=1, kinds=(), concurrency=(1,), tokens=50, cases=5)
+    parts = [replace(whole, shard=(part, 3)).chosen() for part in (1, 2, 3)]
+    assert sorted(case.id for part in parts for case in part) == sorted(case.id for case in whole.chosen())
+    assert {len(part) for part in parts} <= {len(parts[0]), len(parts[0]) - 1}
+
+
+def test_further_cases_may_be_conversations(tmp_path: Path) -> None:
+    lines = [
+        {"id": "x", "kind": "new", "max_tokens": 9, "messages": [{"role": "user", "content": "hello"}]},
+        {"id": "y", "kind": "poem", "max_tokens": 9, "text": "a rhyme"},
+    ]
+    (file := tmp_path / "more.jsonl").write_text("\n".join(map(json.dumps, lines)), encoding="utf-8")
+    found = {
+        case.id: case for case in Plan(rounds=1, kinds=(), concurrency=(1,), tokens=50, cases=50, more=(file,)).chosen()
+    }
+    assert (found["x"].text, found["x"].kind) == ("hello", "new")
+    assert found["y"].text == "a rhyme"
+
+
+def test_measurements_of_shards_are_joined(tmp_path: Path) -> None:
+    files = []
+    for name, case, ms in (("a", "one", 500.0), ("b", "two", 1000.0)):
+        answers = [asdict(asked("off", 2000, case=case)), asdict(asked("auto", ms, case=case))]
+        raw = {"answers": answers, "together": [], "llama-server": {"plain": [
+            {"case": case, "kind": "poem", "round": 0, "tps": 25.0}]}}  # fmt: skip
+        files.append(tmp_path / f"{name}.json")
+        files[-1].write_text(json.dumps({"speculation": raw}), encoding="utf-8")
+    rows, raw = speculation.joined(files)
+    assert len(raw["answers"]) == 4
+    assert rows[0].ratio is not None and rows[0].ratio.median == pytest.approx(3.0)
+    assert rows[-1].ratio is not None
 
 
 def test_speedups_are_those_of_the_same_case_and_round() -> None:

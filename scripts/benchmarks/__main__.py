@@ -79,6 +79,8 @@ def _tui(options: argparse.Namespace) -> Section:
 
 
 def _speculation(options: argparse.Namespace) -> Section:
+    if options.join:
+        return speculation.joined(options.join)
     setup = Setup(
         model=_model_file(options.model),
         threads=options.threads,
@@ -93,6 +95,9 @@ def _speculation(options: argparse.Namespace) -> Section:
         concurrency=options.concurrency,
         tokens=options.tokens,
         cases=options.cases,
+        shard=options.shard,
+        more=options.more_cases,
+        rival_rounds=options.rival_rounds,
     )
     draft = _model_file(options.draft) if options.draft else None
     return speculation.measure(setup, replace(plan, rounds=1, tokens=24, cases=1) if options.quick else plan, draft)
@@ -136,7 +141,7 @@ def _facts_of(options: argparse.Namespace) -> dict[str, str]:
     facts = {"command": f"scripts/bench {shlex.join(sys.argv[1:])}"}
     if options.what not in ("startup", "tui"):
         facts["threads"] = str(options.threads)
-    if options.what in ("serving", "speculation", "structured", "all"):
+    if options.what in ("serving", "speculation", "structured", "all") and not getattr(options, "join", ()):
         facts["model"] = f"{_model_file(options.model).name}, with a context of {options.context} tokens"
         if options.llama_server:
             facts["llama-server"] = computer.version_of(options.llama_server)
@@ -166,7 +171,15 @@ def _parser() -> argparse.ArgumentParser:
     for command in (everything, guessed):
         command.add_argument("--kinds", type=_words, default=(), metavar="KIND,KIND", help="kinds of text (all)")
         command.add_argument("--draft", default="", metavar="NAME|PATH", help="a draft model (none)")
-    guessed.set_defaults(concurrency=(1,))
+        command.add_argument(
+            "--shard", type=_shard, default=(1, 1), metavar="I/N", help="every N-th case from the I-th on"
+        )
+        command.add_argument(
+            "--more-cases", type=_files, default=(), metavar="FILE,FILE", help="JSON lines of more cases"
+        )
+        command.add_argument("--rival-rounds", type=_count, default=2, help="rounds for llama-server at most (2)")
+        command.add_argument("--join", type=_files, default=(), metavar="FILE,FILE", help="one table of --json files")
+    guessed.set_defaults(concurrency=(1,), rounds=5)
     for command in (everything, planned):
         add = command.add_argument
         add("--models", type=_words, default=_FIT_MODELS, metavar="NAME,NAME", help="test models or GGUF files (all)")
@@ -197,6 +210,21 @@ def _levels(text: str) -> tuple[int, ...]:
 
 def _words(text: str) -> tuple[str, ...]:
     return tuple(part.strip() for part in text.split(",") if part.strip())
+
+
+def _files(text: str) -> tuple[Path, ...]:
+    paths = tuple(Path(part) for part in _words(text))
+    for path in paths:
+        if not path.is_file():
+            raise argparse.ArgumentTypeError(f"there is no file {path}")
+    return paths
+
+
+def _shard(text: str) -> tuple[int, int]:
+    part, parts = (_count(number) for number in text.split("/"))
+    if part > parts:
+        raise ValueError(text)
+    return part, parts
 
 
 def _count(text: str) -> int:

@@ -30,20 +30,29 @@ SPEAKING = {"plain": (), "ngram-mod": ("--spec-type", "ngram-mod")}
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How much is asked: `kinds` of text, at most `cases` of each, answers of at most `tokens`."""
+    """How much is asked: `kinds` of text, at most `cases` of each, answers of at most `tokens`.
+
+    `shard` (I, N) takes only every N-th of these cases, from the I-th on; `more` are files of further cases.
+    llama-server is asked in `rival_rounds`.
+    """
 
     rounds: int
     kinds: tuple[str, ...]
     concurrency: tuple[int, ...]
     tokens: int
     cases: int
+    shard: tuple[int, int] = (1, 1)
+    more: tuple[Path, ...] = ()
+    rival_rounds: int = 2
 
     def chosen(self) -> list[Case]:
+        every = every_case(self.more)
         found: list[Case] = []
-        for kind in dict.fromkeys(case.kind for case in every_case()):
+        for kind in dict.fromkeys(case.kind for case in every):
             if not self.kinds or kind in self.kinds:
-                found += [case for case in every_case() if case.kind == kind][: self.cases]
-        return [replace(case, max_tokens=min(case.max_tokens, self.tokens)) for case in found]
+                found += [case for case in every if case.kind == kind][: self.cases]
+        part, parts = self.shard
+        return [replace(case, max_tokens=min(case.max_tokens, self.tokens)) for case in found[part - 1 :: parts]]
 
 
 @dataclass(frozen=True, slots=True)
@@ -73,9 +82,33 @@ class Asked:
         return self.risked_ms / (self.prompt_ms + self.decode_ms) if self.decode_ms else 0.0
 
 
-def every_case() -> list[Case]:
-    lines = Path(__file__).with_name("speculation_cases.jsonl").read_text(encoding="utf-8").splitlines()
-    return [Case(**json.loads(line)) for line in lines]
+def every_case(more: Iterable[Path] = ()) -> list[Case]:
+    """Ours, and those of the files `more`: lines of JSON as ours, or with `messages` in place of `text`."""
+    files = [Path(__file__).with_name("speculation_cases.jsonl"), *more]
+    return [_case(json.loads(line)) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def _case(fields: dict[str, Any]) -> Case:
+    text = fields["text"] if "text" in fields else fields["messages"][-1]["content"]
+    return Case(fields["id"], fields["kind"], text, fields["max_tokens"])
+
+
+def joined(files: Iterable[Path]) -> tuple[list[Row], dict[str, Any]]:
+    """The table of several measurements, each a file that `--json` wrote: shards, or rounds at different times."""
+    raws = [json.loads(file.read_text(encoding="utf-8"))["speculation"] for file in files]
+    answers, loads, theirs = [], [], {}
+    for number, raw in enumerate(raws):
+        # Rounds of different files are different rounds; only what was measured beside each other is compared.
+        answers += [replace(Asked(**each), round=_apart(each, number)) for each in raw["answers"]]
+        loads += [each | {"round": _apart(each, number)} for each in raw["together"]]
+        for name, found in raw["llama-server"].items():
+            theirs.setdefault(name, []).extend(each | {"round": _apart(each, number)} for each in found)
+    written = {"answers": [asdict(each) for each in answers], "together": loads, "llama-server": theirs}
+    return [*kind_rows(answers, theirs), *load_rows(loads)], written
+
+
+def _apart(each: dict[str, Any], number: int) -> int:
+    return int(each["round"]) + 1000 * number
 
 
 def measure(setup: Setup, plan: Plan, draft: Path | None) -> tuple[list[Row], dict[str, Any]]:
@@ -83,7 +116,7 @@ def measure(setup: Setup, plan: Plan, draft: Path | None) -> tuple[list[Row], di
     answers, loads, status = asyncio.run(_ours(setup, plan, draft))
     theirs = {name: _theirs(setup, extra, plan) for name, extra in _rivals(setup, draft).items()}
     raw = {
-        "plan": asdict(plan),
+        "plan": asdict(plan) | {"more": [str(path) for path in plan.more]},
         "status": status,
         "answers": [asdict(answer) for answer in answers],
         "together": loads,
@@ -211,7 +244,7 @@ def _theirs(setup: Setup, extra: tuple[str, ...], plan: Plan) -> list[dict[str, 
     found: list[dict[str, Any]] = []
     with started(replace(setup, extra=(*setup.extra, *extra)), "llama-server") as server:
         server.wait_until_ready()
-        for number in range(plan.rounds):
+        for number in range(min(plan.rounds, plan.rival_rounds)):
             for case in plan.chosen():
                 answer = ask_server(server.port, case)
                 found.append({"case": case.id, "kind": case.kind, "round": number, "tps": answer.decode_tps})
