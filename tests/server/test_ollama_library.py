@@ -89,7 +89,8 @@ def test_another_pull_goes_on_where_one_was_left(live: LiveServer, hub: HubDoubl
     wait_until(lambda: hub.served > 2 << 20)
     sock.close()
     wait_until(lambda: library._pulls == 0)
-    wait_until(lambda: not any(thread.name.startswith("edgellm-") for thread in threading.enumerate()))
+    ours = {"edgellm-pull", "edgellm-download"}
+    wait_until(lambda: ours.isdisjoint(thread.name for thread in threading.enumerate()))
     hub.rate = 0.0
     assert live.post("/api/pull", {"model": NAME, "stream": False}).json() == {"status": "success"}
     assert hub.served < 2 * len(large)
