@@ -223,7 +223,7 @@ class ChatApp(App[None]):
             try:
                 await work
             finally:
-                await self.composer.begin()
+                await self.composer.arrive()
 
         self.do(leave())
 

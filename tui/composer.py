@@ -26,17 +26,20 @@ class Composer:
         self._prompt = prompt
         self._mentions = Mentions(Path.cwd())
         self._chat = UNKNOWN
-        self._between = False
+        self._between = 0
         self.editing: int | None = None
 
     def set_aside(self) -> Coroutine[Any, Any, None]:
         """Another conversation is going to be shown: from here on, what is typed belongs to that one.
 
-        Awaiting what is returned keeps the unsent words of this one.
+        Awaiting what is returned keeps the unsent words of this one. `arrive` ends it, whatever came of it.
         """
-        text = self._prompt.text if self.editing is None else None
-        place, self._between = self._place(), True
-        self._prompt.fill("")
+        first = self._between == 0
+        text = self._prompt.text if first and self.editing is None else None
+        place = self._place()
+        self._between += 1
+        if first:
+            self._prompt.fill("")
 
         async def keep() -> None:
             if text is not None:
@@ -44,15 +47,20 @@ class Composer:
 
         return keep()
 
+    async def arrive(self) -> None:
+        self._between -= 1
+        if not self._between:
+            self._chat = UNKNOWN
+            await self.begin()
+
     async def begin(self) -> None:
         """A conversation is shown: its unsent words come back, unless it was shown before (in another branch).
 
         What was typed meanwhile stands behind them.
         """
-        before, self._chat = self._chat, self._shown()
-        if before == self._chat and not self._between:
+        if self._between or self._chat == self._shown():
             return
-        self._between, self.editing = False, None
+        self._chat, self.editing = self._shown(), None
         draft = await self._draft()
         typed = self._prompt.text
         if not typed.startswith(draft):

@@ -316,3 +316,20 @@ async def test_letters_go_to_the_prompt_wherever_the_focus_is(start) -> None:
         running.app.query_one(Question).focus()
         await running.pilot.press("e")  # the message's own key
         await running.until(lambda: running.app.chat_screen.prompt.text == "Hello")
+
+
+async def test_going_on_and_on_loses_no_draft(start) -> None:
+    async with start() as running:
+        await running.ready()
+        await running.say("One")
+        first = running.app.controller.chat.id
+        prompt = running.app.chat_screen.prompt
+        await running.type("unsent in one")
+        running.app.action_command("new")
+        running.app.action_command("new")
+        prompt.insert("late")
+        running.app.action_command("new")
+        await running.until(lambda: running.app.controller.chat is None and not running.app.composer._between)
+        assert prompt.text == "late"
+        running.app.show(running.app.controller.open(first))
+        await running.until(lambda: prompt.text == "unsent in one")

@@ -114,7 +114,7 @@ def check(connection: Connection, folder: Path, typed: list[tuple[float, str]], 
 
 def is_safe(when: float, kills: list[float]) -> bool:
     """Whether it was long enough before the next kill."""
-    return next(kill for kill in kills if kill >= when) - when >= LOST_S
+    return next((kill for kill in kills if kill >= when), when) - when >= LOST_S
 
 
 def check_answers(connection: Connection, folder: Path, kills: list[float]) -> None:
