@@ -73,6 +73,7 @@ class Grammars:
             threads.shutdown(wait=False, cancel_futures=True)
 
     async def _made(self, key: bytes, source: Callable[[], GrammarSource]) -> Compiled:
+        await self._vocabulary_read()  # takes its time once, which is no fault of the format's
         work = self._kept.get(key)
         if work is None or (work.done() and (work.cancelled() or work.exception() is not None)):
             work = self._kept[key] = asyncio.ensure_future(self._compile(source))

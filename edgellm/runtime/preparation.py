@@ -28,6 +28,7 @@ LONG_TEXT = 20_000
 """Characters above which a prompt is rendered and tokenized beside the event loop instead of on it."""
 
 _TAIL = 64
+_PATIENCE_S = 3.0  # for a grammar that a request can do without
 _EFFORTS = {"minimal": "low", "xhigh": "high"}  # what templates know
 
 
@@ -124,8 +125,11 @@ class Preparation:
             return None
         several = parallel and family.syntax.opening != ""  # else each call has the mark before it
         try:
-            compiled = await self._grammars.calls(tools, "required", family.syntax, parallel=several, otherwise=None)
-        except RequestError:  # too many tools for a grammar: nobody asked for one
+            async with asyncio.timeout(_PATIENCE_S):
+                compiled = await self._grammars.calls(
+                    tools, "required", family.syntax, parallel=several, otherwise=None
+                )
+        except (RequestError, TimeoutError):  # nobody asked for it; made it is for the next request all the same
             return None
         return Triggered(piece=self._spelled, mark=mark.encode(), grammar=compiled.grammar)
 
