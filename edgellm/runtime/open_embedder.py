@@ -101,7 +101,7 @@ def memory(facts: ModelFacts, settings: ModelSettings) -> int:
     tokens = settings.context or min(facts.context or LONGEST, LONGEST)
     kv = sum(2 * (layer.key + layer.value) for layer in facts.layers) * tokens
     steps = kv and (settings.pooling == "last" or (settings.pooling == "auto" and facts.pools_last))
-    at_once = min(tokens, settings.batch) if steps else tokens
+    at_once = min(tokens, settings.batch) if steps else max(tokens, settings.batch)
     rows = facts.vocabulary * (2 if kv else 1) if facts.format == "gguf" else 0
     each = 4 * (rows + 8 * facts.embedding + 3 * facts.feed_forward)
     return facts.weight_bytes + kv + at_once * each + 4 * at_once * at_once + _AROUND

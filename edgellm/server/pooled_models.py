@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import time
 from collections.abc import AsyncIterator, Sequence
-from contextlib import asynccontextmanager
+from contextlib import asynccontextmanager, suppress
 
 from edgellm.config import Settings
 from edgellm.embedder import Embedder
-from edgellm.errors import ConfigError, RequestError, Unsupported
+from edgellm.errors import ConfigError, ModelNotFound, RequestError, Unsupported
 from edgellm.machine.machine import Machine
 from edgellm.model import Model
 from edgellm.runtime.keep_alive import keep_alive_seconds
@@ -84,14 +84,22 @@ class PooledModels:
         await self._pool.unload(self._key(found, "chat"))
         await self._pool.unload(self._key(found, "embeddings"))
 
+    def changed(self) -> None:
+        self._offers.changed()
+
     async def aclose(self) -> None:
         await self._pool.aclose()
 
     async def _embedding_offer(self, name: str) -> Offer:
+        """Without a name: the only one there is, what `_EMBED` means, or the default, which may write as well."""
         if name:
             return await self._offers.named(name)
         known = [each for each in await self._offers.all() if each.kind == "embeddings"]
-        return known[0] if len(known) == 1 else await self._offers.named(_EMBED)
+        if len(known) == 1:
+            return known[0]
+        with suppress(ModelNotFound):
+            return await self._offers.named(_EMBED)
+        return await self._offers.named("")
 
     def _key(self, each: Offer, kind: Kind) -> str:
         """A file that both writes and embeds is two residents."""

@@ -10,6 +10,7 @@ import signal
 import sys
 import threading
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -22,6 +23,7 @@ from edgellm import config
 from edgellm.catalog import in_place
 from edgellm.model import ModelInfo
 from edgellm.runtime.local_embedder import LocalEmbedder
+from edgellm.runtime.locate import Located
 from edgellm.server.models import OneModel
 from edgellm.server.pooled_models import PooledModels
 from tests import tiny_bert, tiny_model
@@ -169,6 +171,16 @@ def test_models_that_cannot_say_so(live: LiveServer) -> None:
     assert ranker.status == 400 and "/v1/rerank" in message(ranker)
     writer = live.post("/v1/chat/completions", {"model": "plain", "messages": [{"role": "user", "content": "hi"}]})
     assert writer.status == 400 and "embeddings" in message(writer)
+
+
+def test_without_a_name_the_default_model_embeds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("EDGELLM_HOME", str(tmp_path))
+    monkeypatch.setattr(in_place, "on_this_machine", list)
+    first = Located(path=tiny_model.build(tmp_path), name="chatty")
+    models = PooledModels(config.load({"threads": 1, "context": 64}, environ={}), first)
+    with live_server(EchoModel(), models=models) as live:
+        reply = live.post("/v1/embeddings", {"input": "hello"}).json()
+    assert reply["model"] == "chatty" and len(reply["data"][0]["embedding"]) == 64
 
 
 def test_a_model_that_writes_embeds_too(client: openai.OpenAI) -> None:

@@ -44,7 +44,8 @@ class EmbeddingContext(Context):
         running = lib.llama_model_is_recurrent(model) or lib.llama_model_is_hybrid(model)
         self.stepwise = number in (_LAST, _RANK) and self._is_causal()
         self.longest = _longest(lib.llama_model_n_ctx_train(model), settings)
-        step = min(self.longest, max(settings.batch, 2)) if self.stepwise else self.longest
+        batch = max(settings.batch, 2)
+        step = min(self.longest, batch) if self.stepwise else max(self.longest, batch)
         self.sequences = 1 if running else min(SEQUENCES, step)
         self.step = -(-step // self.sequences) * self.sequences  # the library aborts where it is no multiple
         params = self.native.context_params(settings, max(self.longest, self.step), self.step)
