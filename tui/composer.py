@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Coroutine
 from pathlib import Path
 from typing import Any
@@ -27,6 +28,8 @@ class Composer:
         self._mentions = Mentions(Path.cwd())
         self._chat = UNKNOWN
         self._between = 0
+        self._here = asyncio.Event()
+        """Set while the conversation that is meant is the one that is shown, with its unsent words."""
         self.editing: int | None = None
 
     def set_aside(self) -> Coroutine[Any, Any, None]:
@@ -38,6 +41,7 @@ class Composer:
         text = self._prompt.text if first and self.editing is None else None
         place = self._place()
         self._between += 1
+        self._here.clear()
         if first:
             self._prompt.fill("")
 
@@ -65,6 +69,7 @@ class Composer:
         typed = self._prompt.text
         if not typed.startswith(draft):
             self._prompt.fill("\n".join(words for words in (draft, typed) if words))
+        self._here.set()
 
     def _shown(self) -> int:
         return self._controller.chat.id if self._controller.chat is not None else NEW
@@ -81,6 +86,7 @@ class Composer:
 
     async def send(self, text: str) -> None:
         """Send `text` with the files it names; where that fails, it is in the prompt again. Raises EdgeLLMError."""
+        await self._here.wait()
         model = self._controller.model if self._controller.state == "idle" else None
         try:
             attachments = await self._mentions.attachments(text, model)
@@ -93,6 +99,8 @@ class Composer:
         else:
             await self._controller.send(text, attachments)
         self._chat = self._shown()
+        if self._prompt.text:  # typed since; what was sent took the draft with it
+            await self.keep_draft()
         await self._controller.store.write(drafts.remember, text)
         await self.remember()
 

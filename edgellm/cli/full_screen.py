@@ -13,22 +13,25 @@ if TYPE_CHECKING:
 
 
 def possible(environ: Mapping[str, str] = os.environ) -> bool:
-    """Whether a person sits at a terminal that can be drawn on."""
+    """Whether a person sits at a terminal that can be drawn on, or at a browser for which the app is drawn."""
+    if environ.get("TEXTUAL_DRIVER"):  # textual-serve talks with the app through pipes
+        return True
     streams = (sys.stdin, sys.stdout, sys.stderr)  # the app is drawn on stderr
     return all(stream is not None and stream.isatty() for stream in streams) and environ.get("TERM") != "dumb"
 
 
-def run(settings: Settings, wishes: Wishes, system: str, *, resume: bool, any_model: bool) -> int:
+def run(settings: Settings, wishes: Wishes, system: str, *, resume: bool, any_model: bool, local: bool = False) -> int:
     """Chat until the person leaves. `any_model`: none was named, so the one used last may answer.
 
-    Returns the exit code. Raises ConfigError where conversations cannot be kept.
+    `local`: no model comes from a server that runs. Returns the exit code. Raises ConfigError where conversations
+    cannot be kept.
     """
     from edgellm import paths
     from edgellm.cli.chat_server import ChatServer
     from tui.app import ChatApp
     from tui.start import Start
 
-    server = ChatServer(settings)
+    server = ChatServer(settings, local=local)
     app = ChatApp(
         Start(
             settings=settings,

@@ -17,9 +17,11 @@ from tui.app import ChatApp
 from tui.screens.help import HelpScreen
 from tui.screens.search import SearchScreen
 from tui.start import Start
+from tui.store import drafts
 from tui.widgets.answer import Answer
 from tui.widgets.code_block import CodeBlock
 from tui.widgets.question import Question
+from tui.widgets.signals import Submitted
 
 
 def written(running) -> str:
@@ -333,3 +335,23 @@ async def test_going_on_and_on_loses_no_draft(start) -> None:
         assert prompt.text == "late"
         running.app.show(running.app.controller.open(first))
         await running.until(lambda: prompt.text == "unsent in one")
+
+
+async def test_what_is_sent_at_once_leaves_the_draft_of_the_conversation_alone(start) -> None:
+    async with start() as running:
+        await running.ready()
+        prompt = running.app.chat_screen.prompt
+        await running.type("unsent in a new one")
+        await running.app.composer.keep_draft()
+        await running.app.controller.send("One")
+        await running.ready()
+        await running.settled()
+        await running.app.store.write(drafts.save, None, "unsent in a new one")
+        prompt.fill("")
+        running.app.action_command("new")
+        prompt.insert("Two")
+        running.app._submitted(Submitted(prompt.text))
+        await running.until(lambda: running.texts[:1] == [("user", "Two")])
+        await running.ready()
+        assert prompt.text == "unsent in a new one"
+        assert await running.app.store.read(drafts.read, running.app.controller.chat.id) == prompt.text
