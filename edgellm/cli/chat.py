@@ -74,7 +74,9 @@ def chat(
         backend=backend,
     )
     if not plain and full_screen.possible():
-        return full_screen.run(settings, wishes, prompt.utf8(system or ""), resume=resume, any_model=model is None)
+        local = local or bool(own)  # what only a load can honour is not asked of a server
+        said = prompt.utf8(system or "")
+        return full_screen.run(settings, wishes, said, resume=resume, any_model=model is None, local=local)
     if resume:
         raise typer.BadParameter("--resume needs a terminal, without --plain: lines are not kept")
     return converse(settings, wishes, system, local=local, own=own)

@@ -31,8 +31,10 @@ _LOOKED_EACH_S = 0.05
 class ChatServer:
     """`tui.server_control.ServerControl` over `edgellm.server`, whose packages are loaded when it first starts."""
 
-    def __init__(self, settings: Settings) -> None:
+    def __init__(self, settings: Settings, *, local: bool = False) -> None:
+        """`local`: models are loaded here, though a server runs that has them."""
         self._settings = settings
+        self._local = local
         self._traffic: Traffic | None = None
         self._models: SharedModel | None = None
         self._given: list[Counted] = []
@@ -62,15 +64,17 @@ class ChatServer:
         Raises what finding and fetching it raises.
         """
         from edgellm.catalog.catalog import looks_like_path
+        from edgellm.remote.edgellm_server import EdgeServer
         from edgellm.remote.openai_server import OpenAIServer
         from edgellm.runtime import assemble, instance, locate
 
         report("starting", 0, 0)
-        other = None if looks_like_path(name) else instance.find()
+        other = None if self._local or looks_like_path(name) else instance.find()
         if other is None or other.pid == os.getpid():
             return assemble.open_model(name, settings, report)
-        found = locate.locate(name, settings, report)
-        return Through(OpenAIServer(other.url, found.name, api_key=other.token), other.url)
+        entry = EdgeServer(other.url, other.token).named(name)
+        known = str(entry["id"]) if entry is not None else locate.locate(name, settings, report).name
+        return Through(OpenAIServer(other.url, known, api_key=other.token), other.url)
 
     async def start(self, model: Model, port: int | None = None) -> None:
         async with self._one_at_a_time:

@@ -102,7 +102,9 @@ class Reply:
 
     def _counted(self) -> Usage:
         cached = _whole(_mapping(self._usage.get("prompt_tokens_details")).get("cached_tokens"))
-        return Usage(_whole(self._usage.get("prompt_tokens")), _whole(self._usage.get("completion_tokens")), cached)
+        thought = _whole(_mapping(self._usage.get("completion_tokens_details")).get("reasoning_tokens"))
+        prompt, answer = (_whole(self._usage.get(key)) for key in ("prompt_tokens", "completion_tokens"))
+        return Usage(prompt, answer, cached, thought)
 
     def _timed(self, usage: Usage) -> Timings:
         """The server's own word, where it has one; else what was seen from here."""

@@ -91,7 +91,7 @@ def _described(standing: Standing) -> dict[str, Any]:
         "owned_by": "edgellm",
         "aliases": standing.aliases,
         "kind": standing.kind,
-        "status": {"value": standing.state},
+        "status": {"value": standing.state, "running": standing.running, "waiting": standing.waiting},
         "meta": meta,
     }
 

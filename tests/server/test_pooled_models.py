@@ -31,10 +31,12 @@ class Loaded(EchoModel):
     """An `EchoModel` that is in memory between `start` and `aclose`."""
 
     pid: int | None = None
+    held = False
 
     async def start(self) -> None:
         await super().start()
         self.pid = 0
+        self.hold = self.held
 
     async def aclose(self) -> None:
         await super().aclose()
@@ -173,3 +175,21 @@ def test_showing_reads_the_file_and_loads_nothing(two_at_once: LiveServer, opene
     assert opened == {}
     assert two_at_once.post("/api/show", {"model": "four"}).status == 404
     assert two_at_once.ask("GET", "/v1/models/one").json()["id"] == "one"
+
+
+def test_who_hangs_up_while_waiting_waits_no_more(two_at_once: LiveServer, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(Loaded, "held", True)
+    busy = [two_at_once.begin("/api/generate", {"model": name, "prompt": "x"}) for name in ("one", "two")]
+    wait_until(lambda: statuses(two_at_once, "running") == {"one": 1, "two": 1, "three": 0})
+    third = two_at_once.begin("/api/generate", {"model": "three", "prompt": "x"})
+    wait_until(lambda: statuses(two_at_once, "waiting")["three"] == 1)
+    third.close()
+    wait_until(lambda: statuses(two_at_once, "waiting")["three"] == 0)
+    for sock in busy:
+        sock.close()
+    wait_until(lambda: not any(statuses(two_at_once, "running").values()))
+    assert states(two_at_once)["three"] == "unloaded"
+
+
+def statuses(live: LiveServer, what: str) -> dict[str, int]:
+    return {each["id"]: each["status"][what] for each in live.ask("GET", "/v1/models").json()["data"]}
