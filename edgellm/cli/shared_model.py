@@ -40,6 +40,9 @@ class SharedModel:
     async def unload(self, name: str) -> None:
         await self._now.unload(name)
 
+    def changed(self) -> None:
+        """It stays the one that was given."""
+
     async def aclose(self) -> None:
         """The model is the chat's: it stays."""
 

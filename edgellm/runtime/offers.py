@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import time
 from collections.abc import Iterable, Iterator
 from pathlib import Path
@@ -96,6 +97,12 @@ class Offers:
         if time.monotonic() > self._looked_at + _FRESH_S:
             await self._look()
         return self._list
+
+    def changed(self) -> None:
+        """Somebody brought a model, removed one, or moved an alias: look again at the next question."""
+        self._looked_at = -math.inf
+        self._by_name = {}
+        self._chosen = {}
 
     async def named(self, name: str) -> Offer:
         """The model of this name or alias; "" is the default. Once chosen, an alias means the same while it is here.

@@ -50,6 +50,10 @@ class Models(Protocol):
         """Out of memory once its requests are done; returns then. Raises ModelNotFound."""
         ...
 
+    def changed(self) -> None:
+        """Which models there are has changed, and names may mean others."""
+        ...
+
     async def aclose(self) -> None:
         """Unload everything, whatever runs."""
         ...
@@ -107,6 +111,9 @@ class OneModel:
     async def unload(self, name: str) -> None:
         await self.get(name)
         raise Unsupported("This server keeps its one model until it is stopped: keep_alive cannot unload it.")
+
+    def changed(self) -> None:
+        """It stays the one there is."""
 
     async def aclose(self) -> None:
         await self._model.aclose()

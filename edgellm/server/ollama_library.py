@@ -50,8 +50,8 @@ class CopyBody(RequestBody):
 @router.post("/pull", response_model=None, responses=answer(dict[str, Any], NDJSON_TYPE))
 async def pull(body: PullBody, request: Request) -> Response:
     """Bring a model here. What has come of an interrupted pull is continued by the next one."""
-    library, name = _library(request), body.given
-    return LineStream(_pulled(library, name), only_last=body.stream is False)
+    library, name, models = _library(request), body.given, request.app.state.models
+    return LineStream(_pulled(library, name, models), only_last=body.stream is False)
 
 
 @router.delete("/delete", response_model=None)
@@ -64,6 +64,7 @@ async def delete(body: NameBody, request: Request) -> Response:
         if _is(standing, manifest, plain_name(name)):
             await models.unload(standing.info.name)
     await asyncio.to_thread(library.remove, manifest)
+    models.changed()
     return Response()
 
 
@@ -71,6 +72,7 @@ async def delete(body: NameBody, request: Request) -> Response:
 async def copy(body: CopyBody, request: Request) -> Response:
     """Another name for a model: nothing is copied."""
     await asyncio.to_thread(_library(request).copy, body.source, body.destination)
+    request.app.state.models.changed()
     return Response()
 
 
@@ -95,7 +97,7 @@ def _library(request: Request) -> Library:
     return library
 
 
-async def _pulled(library: Library, name: str) -> AsyncIterator[bytes]:
+async def _pulled(library: Library, name: str, models: Models) -> AsyncIterator[bytes]:
     """Lines of progress; the last one says "success". Raises what `Library.pull` raises."""
     library.admit()
     try:
@@ -107,6 +109,7 @@ async def _pulled(library: Library, name: str) -> AsyncIterator[bytes]:
                     yield _line({"status": "pulling manifest"})
                 begun = True
                 yield _line(_shaped(step, digest))
+        models.changed()
         yield _line({"status": "success"})
     finally:
         library.leave()

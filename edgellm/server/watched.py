@@ -77,6 +77,9 @@ class WatchedModels:
     async def unload(self, name: str) -> None:
         await self.inner.unload(name)
 
+    def changed(self) -> None:
+        self.inner.changed()
+
     async def aclose(self) -> None:
         await self.inner.aclose()
 

@@ -13,7 +13,7 @@ import msgspec
 import ollama
 import pytest
 
-from edgellm import download
+from edgellm import config, download
 from edgellm.catalog import catalog
 from edgellm.catalog.reference import HubReference
 from edgellm.download import url
@@ -21,6 +21,8 @@ from edgellm.model import Model
 from edgellm.runtime.standing import Standing
 from edgellm.server.library import MOST_PULLS, Library
 from edgellm.server.models import OneModel
+from edgellm.server.pooled_models import PooledModels
+from tests import tiny_model
 from tests.doubles.echo_model import EchoModel
 from tests.doubles.hub import Fault, HubDouble, Repository, only_hub
 from tests.doubles.live_server import LiveServer, live_server, wait_until
@@ -169,7 +171,6 @@ def test_names_lead_nowhere_else(live: LiveServer, hub: HubDouble, tmp_path: Pat
 
 def test_an_alias_for_a_file_of_ones_own_is_left_alone(live: LiveServer, tmp_path: Path, hub: HubDouble) -> None:
     from edgellm.catalog import aliases
-    from tests import tiny_model
 
     path = tiny_model.build(tmp_path)
     aliases.move("private", str(path), catalog.current())
@@ -227,6 +228,20 @@ def test_copy_gives_another_name(client: ollama.Client) -> None:
         assert caught.value.status_code == 400, wrong
     client.delete("mine")
     assert held() is None
+
+
+def test_what_was_pulled_is_there_at_once(hub: HubDouble, library: Library, tmp_path: Path) -> None:
+    hub.repositories[NAME].change({FILE: tiny_model.build(tmp_path).read_bytes()})
+    models = PooledModels(config.load({}))
+    with live_server(EchoModel(), models=models, library=library) as server, ollama.Client(host=server.url) as client:
+        assert client.list().models == []
+        client.pull(NAME)
+        assert [model.model for model in client.list().models] == [NAME]
+        assert client.show(NAME).modelinfo
+        client.delete(NAME)
+        assert client.list().models == []
+        with pytest.raises(ollama.ResponseError):
+            client.show(NAME)
 
 
 def test_pulls_are_limited(live: LiveServer, library: Library) -> None:
