@@ -285,3 +285,21 @@ def test_two_busy_clients_that_do_not_fit_spend_half_of_the_time_on_answers_at_l
     assert max(r.waited for rs in asked.values() for r in rs) <= 2 * ROUND_S
     loading = sum(pool.loads.values()) * (load_s + LEAVE_S)
     assert sum(spent.values()) >= 0.4 * (loading - 2 * load_s)
+
+
+@settings(max_examples=30, deadline=None)
+@given(st.integers(2, 4), st.floats(0.25, LONGEST_RUN_S, width=16), st.floats(0.5, LONGEST_LOAD_S, width=16))
+def test_a_model_that_is_never_idle_lets_others_have_their_turn(clients: int, runs_s: float, load_s: float) -> None:
+    """Its clients ask again as soon as they are answered, out of step, so that one of them always runs."""
+    pool = Pool({"a": (60, load_s), "b": (60, load_s)}, room=100)
+    plain_done = pool.done
+
+    def done(key: object) -> None:
+        plain_done(str(key))
+        if key == "a" and pool.now < 300.0:
+            pool.at(pool.now, "arrive", Request(pool.now, "a", runs_s))
+
+    pool.done = done  # type: ignore[method-assign]
+    other = Request(load_s + 1.0, "b", runs_s)
+    pool.run([*(Request(index * runs_s / clients, "a", runs_s) for index in range(clients)), other])
+    assert 0.0 <= other.waited <= ROUND_S
