@@ -71,8 +71,8 @@ def _title(figures: Figures) -> Table:
     from rich.text import Text
 
     line = Table.grid(expand=True)
-    line.add_column(no_wrap=True)
-    line.add_column(justify="right", no_wrap=True)
+    line.add_column(no_wrap=True, min_width=len(figures.url) + 12)
+    line.add_column(justify="right", no_wrap=True, overflow="ellipsis")
     address = Text(" edgellm  ", style="bold").append(figures.url, style="bold cyan not bold")
     line.add_row(address, _access(figures))
     return line

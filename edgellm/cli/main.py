@@ -15,6 +15,7 @@ from edgellm.cli import (
     bench,
     bundle,
     chat,
+    connect,
     doctor,
     fit,
     keys,
@@ -53,6 +54,7 @@ app = typer.Typer(name="edgellm", cls=Group, no_args_is_help=True, add_completio
 app.command(cls=Command)(run.run)
 app.command(cls=Command)(chat.chat)
 app.command(cls=Command)(serve.serve)
+app.command(cls=Command)(connect.connect)
 app.command(cls=Command)(ps.ps)
 app.command(cls=Command)(stop.stop)
 app.command(cls=Command)(models.models)
