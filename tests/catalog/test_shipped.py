@@ -18,7 +18,7 @@ def test_there_is_something_for_every_size_and_use() -> None:
     sizes = [entry.parameters for entry in ENTRIES]
     assert min(sizes) < 200e6 and max(sizes) > 30e9
     assert {skill for entry in ENTRIES for skill in entry.good_for} == {
-        "chat", "code", "fim", "tools", "embeddings", "draft"
+        "chat", "code", "fim", "tools", "embeddings", "rerank", "draft"
     }  # fmt: skip
     formats = {source.format for entry in ENTRIES for source in entry.sources if isinstance(source, HubSource)}
     assert formats == {"gguf", "mlx", "onnx"}
