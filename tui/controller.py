@@ -6,7 +6,6 @@ Knows no Textual. All methods are called in one event loop; listeners are called
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable
 from typing import Any
 
 import msgspec
@@ -44,7 +43,7 @@ class Controller:
         self.meter: Meter | None = None
         self.offers: tuple[Offer, ...] = ()
         self._telling = Telling()
-        self._tell = self._telling.tell
+        self.listen, self._tell = self._telling.listen, self._telling.tell
         self._loading = Loading(self._loaded)
         self._answers = Answers(store, self._tell_of, self._answered)
         self._fitting = Fitting(store, self._tell_state)
@@ -67,9 +66,10 @@ class Controller:
         """What loads or went wrong."""
         return self._now()[1]
 
-    def listen(self, listener: Callable[[Notice], None]) -> Callable[[], None]:
-        """Call `listener` with every notice from now on; returns what ends that."""
-        return self._telling.listen(listener)
+    def expect(self, coming: bool) -> None:
+        """Whether a model is on its way to `use`: messages wait for it, and none is missing yet."""
+        self._loading.expected = coming
+        self._tell_state()
 
     async def use(self, model: Model) -> None:
         """Answer with `model` from now on and load it in the background; running answers end with their own model.

@@ -15,7 +15,7 @@ class Loading:
     def __init__(self, changed: Callable[[], None]) -> None:
         self.model: Model | None = None
         self.error = ""
-        self.ready = False
+        self.ready = self.expected = False
         self._changed = changed
         self._task: asyncio.Task[None] | None = None
 

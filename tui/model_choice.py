@@ -33,12 +33,14 @@ class ModelChoice:
         """Open the model `name` and use it; False if another was wanted meanwhile. Raises what opening it raises."""
         self.cancel()
         opening = self._opening = Opening(name, self._settings, self._progress, self._open_model)
+        self._controller.expect(True)
         try:
             model = await opening.run()
         except Exception:
             if opening is not self._opening:
                 return False
             self._over()
+            self._controller.expect(False)
             raise
         if opening is not self._opening:
             await model.aclose()
@@ -47,6 +49,7 @@ class ModelChoice:
         if self._controller.model is not None:
             self._retired.append(self._controller.model)
         await self._controller.use(model)
+        self._controller.expect(False)
         return True
 
     def cancel(self) -> None:
@@ -54,6 +57,7 @@ class ModelChoice:
         if self._opening is not None:
             self._opening.cancel()
             self._over()
+            self._controller.expect(False)
 
     async def retire(self) -> None:
         """Give back the memory of models that nothing uses any more."""

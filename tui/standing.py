@@ -8,6 +8,7 @@ from tui.loading import Loading
 from tui.notices import State
 from tui.store.records import Chat
 
+COMING = "Waiting for the model"
 NO_MODEL = "No model is chosen. Choose one, and the message will be answered."
 
 
@@ -22,5 +23,7 @@ def of(chat: Chat | None, loading: Loading, answers: Answers, fitting: Fitting) 
     id = None if chat is None else chat.id
     error = answers.errors.get(id or 0) or loading.error
     if not error and loading.model is None and id in answers.wanted:
+        if loading.expected:
+            return "loading", COMING
         error = NO_MODEL
     return ("failed", error) if error else ("idle", "")

@@ -140,7 +140,7 @@ async def conversation(running: Running, *, over: bool = True) -> None:
     model = app.controller.model
     assert isinstance(model, Measured)
     await app.controller.send(QUESTION, (Attachment(name="search.py", text="…", tokens=412),))
-    await running.until(lambda: bool(app.query(Answer)) and "items" in app.query_one(Answer).text)
+    await running.until(lambda: bool(app.query(Answer)) and "# without" in app.query_one(Answer).text)
     if over:
         model.go.set()
         await running.ready()

@@ -49,6 +49,7 @@ async def test_what_is_sent_before_the_model_is_there_is_answered_when_it_is(sta
         await running.type("Anybody there?")
         await running.pilot.press("enter")
         await running.until(lambda: len(running.app.query(Question)) == 1)
+        assert running.app.controller.state == "loading"
         gate.set()
         await running.until(lambda: ("assistant", "Here I am.") in running.texts)
 

@@ -153,7 +153,7 @@ def test_nothing_is_lost_when_the_app_is_killed_at_a_terminal(tmp_path: Path) ->
         kills.append(terminal.kill())
         stop.set()
         person.join()
-        everything += terminal.typed
+        everything += [(min(when, kills[-1]), text) for when, text in terminal.typed]
         opened = database.open_database(tmp_path / "chats")
         assert opened.notes == ()
         check(opened.connection, tmp_path, everything, kills)

@@ -20,6 +20,8 @@ from tui.screens.summary import SummaryScreen
 from tui.server_control import Served
 from tui.store import chats, entries, presets
 from tui.store.records import Options, Preset, Reply
+from tui.widgets.answer import Answer
+from tui.widgets.message_list import MessageList
 
 MOMENTS = 100
 FOLDER = Path(__file__).parent / "pictures"
@@ -65,12 +67,12 @@ async def test_a_conversation(start, size: tuple[int, int], theme: str) -> None:
         await compare(running, sized(f"chat-{theme}", size))
 
 
-async def test_an_answer_while_it_is_written(start) -> None:
+async def test_an_answer_while_it_is_written(start, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(MessageList, "_tick", lambda self: None)
     async with start(scenes.Measured(), size=USUAL) as running:
         await scenes.conversation(running, over=False)
-        running.app.chat_screen.messages._tick = lambda: None  # type: ignore[method-assign]
-        running.app.query_one("Answer")._frame = 0  # type: ignore[attr-defined]
-        running.app.query_one("Answer")._draw_below()  # type: ignore[attr-defined]
+        await running.until(lambda: running.app.query_one(Answer)._stats is not None)
+        running.app.query_one(Answer).draw()
         running.app.chat_screen.show_fetching(Progress("fetching gemma-3-4b", 1_550_000_000, 2_500_000_000, 13_000_000))
         await compare(running, "streaming")
 
