@@ -147,11 +147,13 @@ def test_bad_schemas_name_tool_and_keyword(small: LiveServer) -> None:
 
 # A small model may call again what it has called: an agent bounds that, and asks for words in the end.
 ROUNDS = 3
+ADVICE = "You are a helpful assistant. When a tool has answered, tell its result in one sentence."
 RESULT = "18 degrees celsius and sunny"
 
 
 def test_an_agent_of_openais(coder: LiveServer) -> None:
-    client, messages, made, said = of_openai(coder), list(ASK), 0, ""
+    client, made, said = of_openai(coder), 0, ""
+    messages: list[Any] = [{"role": "system", "content": ADVICE}, *ASK]
     for left in reversed(range(ROUNDS)):
         choice = client.chat.completions.create(
             model="real",
@@ -180,6 +182,7 @@ def test_an_agent_of_anthropics(coder: LiveServer) -> None:
     for left in reversed(range(ROUNDS)):
         with client.messages.stream(
             model="real",
+            system=ADVICE,
             messages=messages,
             tools=[OF_ANTHROPIC],
             tool_choice={"type": "auto" if left else "none"},
@@ -213,7 +216,8 @@ def test_an_agent_of_ollamas(coder: LiveServer, stream: bool) -> None:
         """
         return f"18 degrees {unit} and sunny in {city}"
 
-    client, messages, made, said = ollama.Client(host=coder.url, timeout=600), list(ASK), 0, ""
+    client, made, said = ollama.Client(host=coder.url, timeout=600), 0, ""
+    messages: list[Any] = [{"role": "system", "content": ADVICE}, *ASK]
     asked: Any = {"model": "real", "options": {"temperature": 0, "num_predict": 200}, "stream": stream}
     for left in reversed(range(ROUNDS)):
         replies: Any = client.chat(messages=messages, tools=[get_weather] if left else None, **asked)
