@@ -12,7 +12,7 @@ from edgellm.chat.tools.reader import Mismatch, Reader, Text, Waits, gathered, m
 
 MOST_DEPTH = 200
 _MOST_HELD = 10_000
-_MOST_DIGITS = 4000  # Python, for one, reads no longer numbers
+MOST_DIGITS = 4000  # Python, for one, reads no longer numbers
 _WORD = re.compile(r"[\w.+\-]+")
 _KEY = re.compile(r"[\w.\-]+")
 _NUMBER = re.compile(r"-?(?:0|[1-9][0-9]*)(?:\.[0-9]+)?(?:[eE][+-]?[0-9]+)?", re.ASCII)
@@ -90,7 +90,7 @@ def _scalar(reader: Reader, notation: Notation) -> Text[None]:
     if quote:
         yield from _string(reader, quote, raw=quote in notation.raw)
         return
-    word = yield from reader.word(_WORD, _MOST_DIGITS)
+    word = yield from reader.word(_WORD, MOST_DIGITS)
     if word not in _LITERALS and not _NUMBER.fullmatch(word):
         raise Mismatch
     yield _LITERALS.get(word, word)

@@ -36,10 +36,11 @@ class Marks:
         most = min(self.longest - 1, len(text) - at)
         return next((size for size in range(most, 0, -1) if text[-size:] in self._beginnings), 0)
 
-    def find(self, text: str, at: int, ended: bool) -> re.Match[str] | None:
-        """The first one, unless it may yet become a longer one."""
-        found = self.pattern.search(text, at)
-        if found and not ended and text[found.start() :] in self._beginnings:
+    def find(self, text: str, at: int, ended: bool, most: int | None = None) -> re.Match[str] | None:
+        """The first one (within `most` characters), unless it may yet become a longer one."""
+        found = self.pattern.search(text, at, len(text) if most is None else at + most + self.longest)
+        last = found is not None and not ended and len(text) - found.start() < self.longest
+        if found and last and text[found.start() :] in self._beginnings:
             return None
         return found
 
@@ -137,7 +138,7 @@ class Reader:
         """Reads a short text and the first of `ends` behind it. Raises Mismatch for a long one."""
         sought = marks(*ends)
         while True:
-            found = sought.find(self._text, self._at, self._ended)
+            found = sought.find(self._text, self._at, self._ended, MOST_OF_A_WORD)
             if found and found.start() - self._at <= MOST_OF_A_WORD:
                 return self.take(found.start() - self._at), self.take(len(found[0]))
             if self._ended or found or len(self._text) - self._at > MOST_OF_A_WORD + sought.longest:
