@@ -89,27 +89,29 @@ def _examine(operation: Any, each: int, statuses: Counter[int]) -> None:
     if not operation.body:  # any text is a sound path
         modes = [GenerationMode.POSITIVE]
     for mode in dict.fromkeys(modes):
-        bound = max(1, each * modes.count(mode) // len(modes))
-
-        @settings(
-            max_examples=bound,
-            database=None,
-            derandomize=True,
-            deadline=None,
-            phases=[Phase.generate],
-            suppress_health_check=list(HealthCheck),
-        )
-        @given(case=operation.as_strategy(generation_mode=mode))
-        def ask(case: Case, mode: GenerationMode = mode) -> None:
-            if mode is GenerationMode.POSITIVE and isinstance(case.body, dict) and "model" in case.body:
-                case.body["model"] = "fake"  # most made-up names are a 404
-            response = case.call(timeout=BACK_S)
-            statuses[response.status_code] += 1
-            case.validate_response(response, checks=CHECKS)
-
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", NonInteractiveExampleWarning)
-            ask()
+            _ask(operation, mode, max(1, each * modes.count(mode) // len(modes)), statuses)
+
+
+def _ask(operation: Any, mode: GenerationMode, bound: int, statuses: Counter[int]) -> None:
+    @settings(
+        max_examples=bound,
+        database=None,
+        derandomize=True,
+        deadline=None,
+        phases=[Phase.generate],
+        suppress_health_check=list(HealthCheck),
+    )
+    @given(case=operation.as_strategy(generation_mode=mode))
+    def ask(case: Case) -> None:
+        if mode is GenerationMode.POSITIVE and isinstance(case.body, dict) and "model" in case.body:
+            case.body["model"] = "fake"  # most made-up names are a 404
+        response = case.call(timeout=BACK_S)
+        statuses[response.status_code] += 1
+        case.validate_response(response, checks=CHECKS)
+
+    ask()
 
 
 def test_a_few_requests_of_each_kind(whole: LiveServer) -> None:
