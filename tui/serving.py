@@ -53,6 +53,7 @@ class Serving:
     def use(self, model: Model) -> None:
         """The chat has another model."""
         self._app.chat_screen.header.through = self.elsewhere(model).rpartition("//")[2]
+        self.show()
         if self.control is not None and self.control.address:
             self.control.use(model)
 

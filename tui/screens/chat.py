@@ -94,12 +94,12 @@ class ChatScreen(Screen[None]):
         self._fetching.update("" if progress is None or not progress.total else _long(progress))
 
     def show_server(self, address: str | None) -> None:
-        """Where the server answers, "" while it is off, None where there is none."""
+        """Where the server answers, "" while it is off, None where there is none; the header tells of another's."""
         self.header.serving = (address or "").rpartition("//")[2]
         on = Content.assemble(("● ", "$text-success"), (address or "").rpartition("//")[2])
         words = on if address else Content.styled("○ server off", "$text-muted")
         self._server.update(words)
-        self._server.display = address is not None
+        self._server.display = address is not None and not self.header.through
 
     def show_notice(self, text: str, *, error: bool = False) -> None:
         self._notice.update(text)
