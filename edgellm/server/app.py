@@ -47,6 +47,11 @@ _NO_TELEMETRY: TelemetryConfig = {  # no environment variable shall send prompts
     "logs": False,
     "auto_configure": False,
 }
+_BARE = {  # as llama-server has them, for clients whose address lacks /v1
+    "/chat/completions": openai.chat_completions,
+    "/responses": responses.create,
+    "/completions": llama.completion,
+}
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
 
 
@@ -87,6 +92,8 @@ def _application() -> FastAPI:
     of_texts = (openai, responses, llama, anthropic, ollama, openai_embeddings, ollama_embed, rerank)
     for routes in (*of_texts, ollama_models, ollama_library, residency, tokens, status, metrics):
         app.include_router(routes.router)
+    for path, endpoint in _BARE.items():
+        app.add_api_route(path, endpoint, methods=["POST"], response_model=None, include_in_schema=False)
     app.add_exception_handler(EdgeLLMError, _edgellm_error)
     app.add_exception_handler(RequestValidationError, _invalid_body)
     app.add_exception_handler(HTTPException, _http_error)

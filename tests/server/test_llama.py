@@ -152,3 +152,10 @@ def test_files_may_be_left_out_where_that_is_asked_for() -> None:
     assert (reply.status, reply.headers["x-edgellm-truncated"]) == (200, "tokens=60, files=2")
     assert reply.json()["truncated"] is True
     assert [file.name for file in double.asked[0].input.files] == ["2", "3"]  # type: ignore[union-attr]
+
+
+def test_addresses_without_a_version(server: LiveServer) -> None:
+    said = server.post("/chat/completions", {"messages": [{"role": "user", "content": "hi"}]})
+    assert said.json()["object"] == "chat.completion"
+    assert server.post("/responses", {"input": "hi"}).json()["object"] == "response"
+    assert server.post("/completions", {"prompt": "hi"}).json()["content"] == "hi"
