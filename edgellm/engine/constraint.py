@@ -33,6 +33,10 @@ class ConstraintState(Protocol):
         """How many of `drafts`, from the first on, are allowed one after the other; a stop token ends them."""
         ...
 
+    def forced(self) -> list[int]:
+        """Tokens that spell what alone may follow, which others may spell too; empty where there is a choice."""
+        ...
+
 
 class Constraint(Protocol):
     """Immutable, shared by all sequences under it."""

@@ -158,6 +158,10 @@ class GrammarState:
         count = self._matcher.validate_tokens(list(drafts[:text]))
         return count + 1 if count == text < len(drafts) else count
 
+    def forced(self) -> list[int]:
+        """Tokens that spell what alone may follow, as the model itself would write it."""
+        return [] if self._matcher.is_stopped() else list(self._matcher.compute_ff_tokens())
+
     def _check(self) -> None:
         if self._matcher.is_error():
             raise RequestError(

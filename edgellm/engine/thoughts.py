@@ -106,6 +106,11 @@ class ThoughtsState:
             self._step(place, token)
         return len(drafts)
 
+    def forced(self) -> list[int]:
+        if self._place.phase == "closing":
+            return list(self.plan.forced[self._place.forced :])
+        return self.inner.forced() if self._place.phase == "answer" and self.inner is not None else []
+
     # -- one token ----------------------------------------------------------------------------------------------
 
     def _allows(self, place: _Place, token: int) -> bool:

@@ -86,5 +86,8 @@ class TriggeredState:
                 return index + 1 + inner.agreeing(drafts[index + 1 :])
         return len(drafts)
 
+    def forced(self) -> list[int]:
+        return [] if self.inner is None else self.inner.forced()
+
     def _complete(self, inner: ConstraintState) -> bool:
         return inner.ended or any(inner.allows(stop) for stop in self.stops)

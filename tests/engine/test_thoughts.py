@@ -39,6 +39,9 @@ class Braces:
         assert self.allows(token)
         self.seen.append(token)
 
+    def forced(self) -> list[int]:
+        return [BRACE, UNBRACE][len(self.seen) :]
+
     def agreeing(self, drafts: Sequence[int]) -> int:
         wanted = [BRACE, UNBRACE, END][len(self.seen) :]
         return next((i for i, (a, b) in enumerate(zip(drafts, wanted, strict=False)) if a != b), len(drafts))

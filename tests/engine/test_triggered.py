@@ -30,6 +30,9 @@ class Marked(Braces):
     def allows(self, token: int) -> bool:
         return token == (*self.tokens, END)[len(self.seen)]
 
+    def forced(self) -> list[int]:
+        return list(self.tokens[len(self.seen) :])
+
     def agreeing(self, drafts: object) -> int:
         wanted = [*self.tokens, END][len(self.seen) :]
         assert isinstance(drafts, list)
@@ -114,3 +117,10 @@ def test_drafts_that_agree_are_allowed_one_after_the_other(before: list[int], dr
         at.advance(token)
     if count < len(drafts) and drafts[count - 1] != END and at.inner is not None:
         assert not at.allows(drafts[count])
+
+
+def test_only_what_the_grammar_forces_is_forced() -> None:
+    made = state()
+    assert made.forced() == []
+    made.inner = made.plan.grammar.start(frozenset({END}))
+    assert made.forced() == made.inner.forced() != []

@@ -8,6 +8,7 @@ from itertools import islice
 from math import inf
 
 from edgellm.engine.sequence import Sequence
+from edgellm.engine.speculative import forced
 from edgellm.engine.speculative.acceptance import Acceptance, Record
 from edgellm.engine.speculative.calibration import Calibration
 from edgellm.engine.speculative.controller import RISK, Candidate, Controller, Decision
@@ -15,6 +16,7 @@ from edgellm.engine.speculative.copying import GROUPS, PRIORS, CopyTrail
 from edgellm.engine.speculative.costs import StepTimes
 from edgellm.engine.speculative.draft_model import DraftModel
 from edgellm.engine.speculative.drafting import ModelDrafting
+from edgellm.engine.speculative.forced import ForcedRun, merged
 from edgellm.engine.speculative.loss_account import SHARE, STAKE, LossAccount
 from edgellm.engine.speculative.mentions import Piece
 from edgellm.engine.speculative.proposer import StepRecord
@@ -43,6 +45,7 @@ class _Watched:
 
     account: LossAccount
     trail: CopyTrail | None
+    forced: ForcedRun | None
     length: int = 0
 
 
@@ -63,6 +66,7 @@ class AdaptiveProposer:
         self._piece = piece
         self.drafter = drafter
         self.acceptance = Acceptance(GROUPS, priors=PRIORS)
+        self.forced = Acceptance(forced.GROUPS, priors=forced.PRIORS)
         self._controller = Controller(times)
         self._drafting = ModelDrafting(drafter, times, self._controller) if drafter is not None else None
         self._clock = clock
@@ -92,7 +96,7 @@ class AdaptiveProposer:
         """What was learned, by who proposed."""
         drafting, drafter = self._drafting, self.drafter
         drafted = {f"draft {drafter.backend.info.name}": drafting.acceptance} if drafting and drafter else {}
-        return {"copies": self.acceptance} | drafted
+        return {"copies": self.acceptance, "forced": self.forced} | drafted
 
     def remember(self, known: Callable[[str], Record | None], keep: Callable[[str, Record], None]) -> None:
         """Go on from what is `known` of each proposer, and now and then, in quiet moments, have it kept."""
@@ -104,7 +108,8 @@ class AdaptiveProposer:
     def _tell(self) -> None:
         self._told, self._news = self._clock(), False
         for name, acceptance in self.acceptances().items():
-            self._keep(name, acceptance.shared)
+            if acceptance.mean() is not None:
+                self._keep(name, acceptance.shared)
 
     def tidy(self) -> bool:
         if not self._calibrations:
@@ -130,13 +135,16 @@ class AdaptiveProposer:
         account = sequence.account = sequence.account or LossAccount(self._clock())
         copies = sequence.job.speculation in ("auto", "ngram")
         trail = CopyTrail(sequence.tokens, self.acceptance, self._piece) if copies else None
-        self._watched[sequence.id] = _Watched(account, trail, len(sequence.tokens))
+        run = ForcedRun(self.forced) if copies and sequence.grammar is not None else None
+        self._watched[sequence.id] = _Watched(account, trail, run, len(sequence.tokens))
 
     def commit(self, sequence: Sequence, drafted: int, accepted: int) -> None:
         watched = self._watched[sequence.id]
         appended, watched.length = sequence.tokens[watched.length :], len(sequence.tokens)
         if watched.trail is not None:
             watched.trail.advance()
+        if watched.forced is not None:
+            watched.forced.judge(appended)
         if self._drafting is not None:
             self._drafting.judge(sequence, appended)
         if self._began is not None and sequence.id in self._in_round:
@@ -187,8 +195,9 @@ class AdaptiveProposer:
         if watched.trail is None:
             return candidate
         reached = likely = 1.0
-        confirmed = watched.trail.run >= _CONFIRMED
-        for token, mean, chance in islice(watched.trail.guesses(), max(0, min(rows, left - 1))):
+        run = watched.forced.look(sequence) if watched.forced is not None else ()
+        confirmed = bool(run) or watched.trail.run >= _CONFIRMED
+        for token, mean, chance in islice(merged(run, watched.trail.guesses()), max(0, min(rows, left - 1))):
             reached *= chance
             likely *= mean
             if reached < LEAST_SURVIVAL:
@@ -221,7 +230,9 @@ class AdaptiveProposer:
 
     def status(self) -> SpeculationStatus:
         ready, decision, drafting = self.times.ready, self._decision, self._drafting
-        judged = {"ngram": self.acceptance} | ({"draft": drafting.acceptance} if drafting else {})
+        judged = {"ngram": self.acceptance, "grammar": self.forced} | (
+            {"draft": drafting.acceptance} if drafting else {}
+        )
         means = {name: mean for name, each in judged.items() if (mean := each.mean()) is not None}
         reasons = (decision.reason if ready else _UNTIMED, drafting.reason if drafting else "")
         return SpeculationStatus(
