@@ -168,6 +168,7 @@ def _loaded() -> Any:
     clear.argtypes, clear.restype = [_ADDRESS], None
     binding.llama_memory_clear = lambda memory, data: clear(memory)
     binding.llama_ftype_name = lambda model: _described(binding.llama_model_desc, model)
+    _close_gaps(binding)
     for name, spellings in _INFILL.items():
         setattr(binding, name, partial(_spelled, binding.llama_tokenize, spellings))
     _listen(native)
@@ -182,6 +183,33 @@ def _import_binding() -> Any:
         raise ModuleNotFoundError(f"No module named {_MODULE!r}", name=_MODULE)
     sys.modules.setdefault(_MODULE, importlib.util.module_from_spec(spec))
     return importlib.import_module(f"{_MODULE}._ctypes_api")
+
+
+def _close_gaps(binding: Any) -> None:
+    """Keep the cells in use together: 0.1.5 computes wrongly once a token is put into a gap between others."""
+    gaps: set[int] = set()
+    defragment, apply = (binding._lib[name] for name in ("llama_kv_cache_defrag", "llama_kv_cache_update"))
+    for function in (defragment, apply):
+        function.argtypes = [_ADDRESS]
+    remove, restore, decode = binding.llama_memory_seq_rm, binding.llama_state_seq_set_data_ext, binding.llama_decode
+
+    def removed(context: int, slot: int, start: int, end: int) -> bool:
+        gaps.add(context)
+        return bool(remove(context, slot, start, end))
+
+    def restored(context: int, *state: Any) -> int:
+        gaps.add(context)
+        return int(restore(context, *state))
+
+    def decoded(context: int, batch: Any) -> int:
+        if context in gaps:
+            gaps.discard(context)
+            defragment(context)
+            apply(context)
+        return int(decode(context, batch))
+
+    binding.llama_memory_seq_rm, binding.llama_state_seq_set_data_ext = removed, restored
+    binding.llama_decode = decoded
 
 
 def _described(describe: Callable[[Any, Any, int], int], model: Any) -> bytes:

@@ -13,6 +13,7 @@ import msgspec
 from edgellm import paths
 from edgellm.catalog import catalog
 from edgellm.config import ModelSettings, Settings
+from edgellm.errors import UnsupportedModel
 from edgellm.machine.machine import Machine, detect
 from edgellm.machine.measurements import kept
 from edgellm.model import ModelInfo
@@ -60,6 +61,8 @@ def open_located(found: Located, settings: Settings, machine: Machine, progress:
 
     Blocks where its draft model must be fetched. Raises as `open_model` does.
     """
+    if found.kind == "onnx":
+        raise UnsupportedModel(f"{found.path} makes embeddings and writes no text. Name a model that does.")
     notes = (found.reason,) if found.reason else ()
     info = ModelInfo(name=found.name, backend=_BACKEND, sampling=found.sampling, notes=notes)
     chosen = msgspec.structs.replace(settings.model_settings(), threads=threads(settings, machine))

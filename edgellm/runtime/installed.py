@@ -108,25 +108,20 @@ def _ik(machine: Machine) -> Backend:
 
 
 def _mlx(machine: Machine) -> Backend:
-    found = _optional("MLX", "mlx", "mlx-lm")
+    found = _unwired("MLX", "mlx-lm")
     if machine.system == "Darwin" and machine.arch == "arm64":
         return found
     return msgspec.structs.replace(found, state="not used", reason="works on Apple Silicon only", advice="")
 
 
 def _onnx() -> Backend:
-    return _optional("ONNX Runtime", "onnx", "onnxruntime-genai")
+    return _unwired("ONNX Runtime", "onnxruntime-genai")
 
 
-def _optional(name: str, module: str, package: str) -> Backend:
-    """A backend that edgellm has in `edgellm.backends`, or not yet, made from a package that may be installed."""
-    found = Backend(name=name, package=package, state="used", version=_version(package), reason="runs its own models")
-    if importlib.util.find_spec(f"edgellm.backends.{module}") is None:
-        return msgspec.structs.replace(found, state="not used", reason="this version of edgellm has no backend for it")
-    if not found.version:
-        advice = f"pip install {package}"
-        return msgspec.structs.replace(found, state="missing", reason=f"{package} is not installed", advice=advice)
-    return found
+def _unwired(name: str, package: str) -> Backend:
+    """A backend that nothing chooses yet: it is there for those who build an engine themselves."""
+    reason = "this version of edgellm does not load models with it yet"
+    return Backend(name=name, package=package, state="not used", version=_version(package), reason=reason)
 
 
 def _version(package: str) -> str:

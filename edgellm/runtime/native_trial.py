@@ -6,6 +6,7 @@ fork does wrong may end the process.
 
 from __future__ import annotations
 
+import random
 import sys
 import time
 from pathlib import Path
@@ -26,6 +27,7 @@ PROMPT, STEPS, SEQUENCES = 160, 8, 4
 _COMPARED = 48
 """Rows of the prompt that are compared; kernels change with the number of tokens, so there must be many at once."""
 _TURNS = 2
+_MIXED = 24
 
 MOST_DIVERGED = 0.02
 """Mean Kullback-Leibler divergence in nats: rounding gives 0.001 and less, a wrong kernel 1 and more."""
@@ -155,7 +157,27 @@ def _logits(backend: Backend, tokens: list[int]) -> NDArray[np.float32]:
         _rows(backend, Chunk(1, 24, tokens[24:25]), Chunk(2, 32, tokens[72:73])),
         *(_rows(backend, Chunk(0, PROMPT + step, tokens[PROMPT + step :][:1])) for step in range(STEPS)),
     ]
-    return np.concatenate(parts)
+    return np.concatenate([*parts, *_mixed(backend, tokens)])
+
+
+def _mixed(backend: Backend, tokens: list[int]) -> list[NDArray[np.float32]]:
+    """As an engine under load decodes: sequences of all lengths beside each other, some begun anew in between."""
+    from edgellm.backends.batch import Chunk
+
+    _clear(backend)
+    draw, lengths, found = random.Random(0), [0] * SEQUENCES, []
+    for _ in range(_MIXED):
+        chunks = []
+        for slot in draw.sample(range(SEQUENCES), draw.randint(2, SEQUENCES)):
+            if lengths[slot] > 60 or draw.random() < 0.15:
+                backend.trim(slot, 0)
+                lengths[slot] = 0
+            count = draw.choice((1, 1, 2, 5, 8, 13))
+            start = 11 * slot + lengths[slot]
+            chunks.append(Chunk(slot, lengths[slot], tokens[start : start + count], 1))
+            lengths[slot] += count
+        found.append(_rows(backend, *chunks))
+    return found
 
 
 def _rows(backend: Backend, *chunks: object) -> NDArray[np.float32]:

@@ -13,7 +13,7 @@ import msgspec
 from edgellm import download
 from edgellm.catalog import catalog as catalogs, in_place
 from edgellm.catalog.catalog import Catalog
-from edgellm.catalog.reference import PathReference, UrlReference
+from edgellm.catalog.reference import PathReference, UrlReference, parse
 from edgellm.config import Settings
 from edgellm.download.store import Store
 from edgellm.errors import EdgeLLMError, LoadError, ModelNotFound
@@ -154,8 +154,13 @@ class Offers:
         return next((each for each in self._list if each.located.path == located.path), None) or offer(located)
 
     def _chosen_of(self, name: str) -> Located | None:
-        catalog = catalogs.current()
-        candidates = catalog.candidates(name.removesuffix(":latest"))
+        catalog, wanted = catalogs.current(), name.removesuffix(":latest")
+        if isinstance(parse(wanted), PathReference | UrlReference):
+            return None  # a path of a client's is no name; what an alias of this user's leads to is
+        candidates = catalog.candidates(wanted)
+        if len(candidates) == 1 and isinstance(candidates[0], PathReference):
+            path = catalogs.here(candidates[0].path)
+            return None if path is None else Located(path=path.absolute(), name=wanted)
         if any(isinstance(each, PathReference | UrlReference) for each in candidates):
             return None
         target = choose(candidates, catalog, self._settings, ask=False).target

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from functools import partial
+from typing import Any
 
 from fastapi import FastAPI, Request
 from fastapi.exceptions import RequestValidationError
@@ -47,7 +48,7 @@ _NO_TELEMETRY: TelemetryConfig = {  # no environment variable shall send prompts
     "logs": False,
     "auto_configure": False,
 }
-_BARE = {  # as llama-server has them, for clients whose address lacks /v1
+_BARE: dict[str, Callable[..., Any]] = {  # as llama-server has them, for clients whose address lacks /v1
     "/chat/completions": openai.chat_completions,
     "/responses": responses.create,
     "/completions": llama.completion,

@@ -8,11 +8,12 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import Any
 
+import httpx
 import ollama
 import pytest
 
 from edgellm import config
-from edgellm.catalog import in_place
+from edgellm.catalog import aliases, catalog as catalogs, in_place
 from edgellm.machine.machine import Machine
 from edgellm.runtime.locate import Located
 from edgellm.runtime.resident import Opened
@@ -127,6 +128,20 @@ def test_what_is_not_here_is_said_with_what_is(two_at_once: LiveServer, home: Pa
         assert reply.status == 404, name
         assert "one, three, two" in reply.json()["error"] or "Name one of these" in reply.json()["error"]
     assert say(two_at_once, "").status == 404
+
+
+def test_an_alias_of_this_users_may_lead_to_a_file_and_a_path_may_not(two_at_once: LiveServer, home: Path) -> None:
+    file = _header(home / "aside.gguf")
+    aliases.move("gpt-4.1", str(file), catalogs.current())
+    assert said(two_at_once, "gpt-4.1") == 200
+    assert said(two_at_once, str(file)) == 404
+
+
+def said(server: LiveServer, model: str) -> int:
+    """The status of a reply by `model`."""
+    body = {"model": model, "messages": [{"role": "user", "content": "hello"}]}
+    status: int = httpx.post(f"{server.url}/v1/chat/completions", json=body, trust_env=False).status_code
+    return status
 
 
 def test_keep_alive_lets_go_and_keeps(two_at_once: LiveServer) -> None:

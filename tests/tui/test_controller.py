@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
@@ -387,13 +387,6 @@ async def test_a_cut_can_be_taken_back(chat: Any, choice: int) -> None:
     assert len(of(notices.Outgrown, chat)) == 2 and len(model.asked) == 4
 
 
-async def test_a_message_that_is_too_long_alone_is_told(chat: Any) -> None:
-    await chat.use(ContextModel(context=100))
-    await talk(chat, "word " * 90)
-    assert chat.state == "failed" and "90 tokens" in chat.detail and len(chat.path) == 1
-    assert of(notices.Outgrown, chat)[0].offers == ()
-
-
 async def test_a_draft_is_counted(chat: Any) -> None:
     await chat.use(ContextModel(context=400))
     await talk(chat, "one two")
@@ -401,13 +394,3 @@ async def test_a_draft_is_counted(chat: Any) -> None:
     meter = await chat.measure("three four", (Attachment(name="f", text="five six"),))
     assert meter.used == 3 + 8 and (meter.limit, meter.reserve) == (400, 100)
     assert (await Controller(chat.store).measure("x")) is None
-
-
-async def test_listeners_can_leave(store: Store) -> None:
-    controller = Controller(store)
-    heard: Heard = []
-    leave: Callable[[], None] = controller.listen(heard.append)
-    leave()
-    await controller.send("hello")
-    assert heard == []
-    await controller.close()
