@@ -16,6 +16,9 @@ from edgellm.engine.speculative.probes import Probes
 LONGEST = 16
 _CLASSES = 10
 _UNTIMED = "the draft model has not been timed yet"
+_FRESH = 16
+"""Steps for which the best speedup is remembered; step times move slowly."""
+
 _ASSUMED = 0.6
 """Acceptance before any was seen."""
 
@@ -58,10 +61,13 @@ class ModelDrafting:
         self._draft_times = StepTimes()
         self._controller = controller
         self._own: dict[int, _Own] = {}
+        self._bests: dict[tuple[int, float], float] = {}
+        self._turns = 0
 
     def adopt(self, milliseconds: Mapping[int, float]) -> None:
         """What a calibration of the draft model found, by rows."""
         if milliseconds:
+            self._bests.clear()
             most = max(milliseconds)
             self._draft_times.adopt(milliseconds)
             self._times.observe_draft(milliseconds[min(milliseconds)], 1)
@@ -88,6 +94,9 @@ class ModelDrafting:
         `base` sequences decode in this step; `allowed` are the milliseconds that each may lose at worst.
         """
         self.asked = False
+        self._turns += 1
+        if self._turns % _FRESH == 0:
+            self._bests.clear()
         if not sequences or not self.can_pay():
             return {}
         asks = [ask for s in sequences if (ask := self._ask(s, base, allowed.get(s.id, 0.0))) is not None]
@@ -156,7 +165,13 @@ class ModelDrafting:
         return Ask(sequence.id, sequence.tokens, most)
 
     def _best(self, base: int, alpha: float) -> float:
-        return max(self._speedup(base, base, [alpha] * k) for k in range(1, LONGEST + 1))
+        """Asked at every step, where a step may take two milliseconds: what it was a moment ago will do."""
+        key = base, round(alpha, 2)
+        known = self._bests.get(key)
+        if known is None:
+            known = max(self._speedup(base, base, [key[1]] * k) for k in range(1, LONGEST + 1))
+            self._bests[key] = known
+        return known
 
     def _worth_another(self, base: int, count: int, chances: list[float], alpha: float) -> bool:
         """Whether some longer draft beats the best that verifies no more than there is."""
