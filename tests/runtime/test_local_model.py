@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
 import threading
 from collections.abc import AsyncIterator, Callable
 from contextlib import aclosing, asynccontextmanager
@@ -234,19 +235,16 @@ async def test_a_failed_load_is_told_to_everyone_and_tried_again() -> None:
 
 
 async def test_a_failing_backend_fails_the_request_and_not_the_model() -> None:
-    failing = [False]
+    steps = itertools.count()
 
     def fail(batch: Batch) -> None:
-        if failing[0]:
+        if next(steps) == 8:
             raise BackendError("the library failed")
 
     async with opened(lambda: FakeBackend(reply(ANSWER), before_decode=fail)) as model:
-        events: list[Event] = []
-        async for event in model.stream(ask("hi")):
-            events.append(event)
-            failing[0] = True
+        events = [event async for event in model.stream(ask("hi"))]
+        assert isinstance(events[0], Started)
         assert events[-1] == Failed("backend_error", "the library failed")
-        failing[0] = False
         assert text(await collect(model, ask("hi"))) == ANSWER
 
 
