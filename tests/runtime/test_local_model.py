@@ -241,7 +241,8 @@ async def test_a_failing_backend_fails_the_request_and_not_the_model() -> None:
         if next(steps) == 8:
             raise BackendError("the library failed")
 
-    async with opened(lambda: FakeBackend(reply(ANSWER), before_decode=fail)) as model:
+    # Without speculation, whose measurements of an idle backend would take that step.
+    async with opened(lambda: FakeBackend(reply(ANSWER), before_decode=fail), speculation="off") as model:
         events = [event async for event in model.stream(ask("hi"))]
         assert isinstance(events[0], Started)
         assert events[-1] == Failed("backend_error", "the library failed")
