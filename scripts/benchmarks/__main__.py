@@ -62,6 +62,7 @@ def _serving(options: argparse.Namespace) -> Section:
         context=options.context,
         parallel=max(16, *options.concurrency),
         llama_server=options.llama_server,
+        backend=options.backend,
         extra=tuple(shlex.split(options.llama_server_options)),
     )
     plan = serving.Plan(
@@ -87,6 +88,7 @@ def _speculation(options: argparse.Namespace) -> Section:
         context=options.context,
         parallel=max(options.concurrency),
         llama_server=options.llama_server,
+        backend=options.backend,
         extra=tuple(shlex.split(options.llama_server_options)),
     )
     plan = speculation.Plan(
@@ -197,6 +199,7 @@ def _add_serving(command: argparse.ArgumentParser) -> None:
     add("--model", default="qwen-1.5b", metavar="NAME|PATH", help="a test model or a GGUF file (qwen-1.5b)")
     add("--llama-server", type=_program, metavar="PATH", help="the program to compare with; without, edgellm alone")
     add("--llama-server-options", default="", metavar="TEXT", help="further options for it, as one word")
+    add("--backend", default="llama.cpp", metavar="NAME", help="edgellm's own: llama.cpp or ik (llama.cpp)")
     add("--rounds", type=_count, default=3, help="rounds over everything (3)")
     add("--tokens", type=_count, default=1_000_000, help="answers are cut there, to save time (as the prompts ask)")
     add("--cases", type=_count, default=1_000_000, help="prompts of each kind of run, to save time (all)")

@@ -25,13 +25,14 @@ class DidNotStart(Exception):
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Setup:
-    """What both servers get alike. `extra` are further arguments for llama-server."""
+    """What both servers get alike. `backend` is edgellm's, `extra` are further arguments for llama-server."""
 
     model: Path
     threads: int
     context: int
     parallel: int
     llama_server: Path | None = None
+    backend: str = "llama.cpp"
     extra: tuple[str, ...] = ()
 
     @property
@@ -41,8 +42,13 @@ class Setup:
     def command(self, name: str, port: int) -> list[str]:
         alike = ["--port", str(port), "--host", "127.0.0.1", "-m", str(self.model)]
         if name == EDGELLM:
-            sizes = {"threads": self.threads, "context": self.context, "parallel": self.parallel}
-            own = [word for key, value in sizes.items() for word in (f"--{key}", str(value))]
+            chosen = {
+                "threads": self.threads,
+                "context": self.context,
+                "parallel": self.parallel,
+                "backend": self.backend,
+            }
+            own = [word for key, value in chosen.items() for word in (f"--{key}", str(value))]
             return [sys.executable, "-m", "edgellm.cli", "serve", *alike, *own]
         assert self.llama_server is not None
         own = ["-t", str(self.threads), "-c", str(self.context), "-np", str(self.parallel)]

@@ -57,7 +57,7 @@ class Plan:
 
 @dataclass(frozen=True, slots=True)
 class Asked:
-    """One answer by `how` it was made ("off", "auto"), in the engine's own milliseconds."""
+    """One answer by `how` it was made ("off", "ngram", "auto"), in the engine's own milliseconds."""
 
     case: str
     kind: str
@@ -132,8 +132,16 @@ async def _ours(setup: Setup, plan: Plan, draft: Path | None) -> tuple[list[Aske
     from edgellm.config import Settings
     from edgellm.runtime import assemble
 
-    settings = Settings(context=setup.context, threads=setup.threads, parallel=setup.parallel, speculation="auto")
+    settings = Settings(
+        context=setup.context,
+        threads=setup.threads,
+        parallel=setup.parallel,
+        speculation="auto",
+        backend=setup.backend,
+    )
     path, chosen = str(setup.model), settings.model_settings()
+    # With a draft model there are two ways to guess, and both are shown.
+    hows = ("off", "ngram", "auto") if draft else ("off", "auto")
     import msgspec
 
     model = assemble.local_model(
@@ -146,12 +154,12 @@ async def _ours(setup: Setup, plan: Plan, draft: Path | None) -> tuple[list[Aske
         await _calibrated(model)
         for number in range(plan.rounds):
             for turn, case in enumerate(plan.chosen() if 1 in plan.concurrency else (), start=number):
-                for how in in_turn(("off", "auto"), turn):
+                for how in in_turn(hows, turn):
                     answers.append(await _one(model, case, how, number))
-                _tell(number, answers[-2:])
+                _tell(number, answers[-len(hows) :])
             for level in plan.concurrency:
                 if level > 1:
-                    for how in in_turn(("off", "auto"), number + level):
+                    for how in in_turn(hows, number + level):
                         loads.append(await _together(model, plan.chosen(), level, how, number))
                         print(f"round {number + 1}: {loads[-1]}", file=sys.stderr, flush=True)
         status = msgspec.to_builtins((await model.status()).speculation, str_keys=True)
@@ -218,11 +226,13 @@ async def _together(model: Any, cases: Seq[Case], level: int, how: str, number: 
 
 def _tell(number: int, answers: Seq[Asked]) -> None:
     by = {answer.how: answer for answer in answers}
-    off, on = by["off"], by["auto"]
-    if off.tps and on.tps:
+    off = by.pop("off")
+    for how, on in by.items():
+        if not (off.tps and on.tps):
+            continue
         same = "same text" if off.text == on.text else "other text"
         print(
-            f"round {number + 1}: {on.case}: {off.tps:.1f} -> {on.tps:.1f} tok/s, {on.tps / off.tps:.2f}x, "
+            f"round {number + 1}: {on.case}, {how}: {off.tps:.1f} -> {on.tps:.1f} tok/s, {on.tps / off.tps:.2f}x, "
             f"{on.accepted} of {on.drafted} drafted, saved {on.saved_ms:.0f} ms, lost {100 * on.lost:.2f} %, {same}",
             file=sys.stderr,
             flush=True,
@@ -257,23 +267,26 @@ def _theirs(setup: Setup, extra: tuple[str, ...], plan: Plan) -> list[dict[str, 
 def kind_rows(answers: Seq[Asked], theirs: dict[str, list[dict[str, Any]]]) -> list[Row]:
     """For each kind of text: on against off, what the loss accounts say, and what llama-server reached."""
     rows: list[Row] = []
+    both = any(answer.how == "ngram" for answer in answers)
     for kind in dict.fromkeys(answer.kind for answer in answers):
-        on, off = ([a for a in answers if a.kind == kind and a.how == how] for how in ("auto", "off"))
-        speedups = paired(on, off)
-        middle, mark = bootstrap(speedups), MARKS.get(kind, _OTHERS)
-        rows.append(
-            Row(
-                name=f"{kind}: on against off",
-                ours=quantity(median(a.tps for a in on), "tok/s"),
-                theirs=quantity(median(a.tps for a in off), "tok/s"),
-                ratio=middle,
-                target=f">= {mark:.2f}x",
-                met=middle.median >= mark if middle else None,
-            )
-        )
-        rows.append(account_row(kind, on))
+        off, copies, on = ([a for a in answers if a.kind == kind and a.how == how] for how in ("off", "ngram", "auto"))
+        if both:
+            rows += [_speedup_row(kind, f"{kind}: on without the draft model", copies, off), account_row(kind, copies)]
+        rows += [_speedup_row(kind, f"{kind}: on against off", on, off), account_row(kind, on)]
         rows += [_rival_row(kind, name, on, found) for name, found in theirs.items()]
     return rows
+
+
+def _speedup_row(kind: str, name: str, on: Seq[Asked], off: Seq[Asked]) -> Row:
+    middle, mark = bootstrap(paired(on, off)), MARKS.get(kind, _OTHERS)
+    return Row(
+        name=name,
+        ours=quantity(median(a.tps for a in on), "tok/s"),
+        theirs=quantity(median(a.tps for a in off), "tok/s"),
+        ratio=middle,
+        target=f">= {mark:.2f}x",
+        met=middle.median >= mark if middle else None,
+    )
 
 
 def paired(on: Iterable[Asked], off: Iterable[Asked]) -> list[float]:
@@ -308,7 +321,7 @@ def _rival_row(kind: str, name: str, on: Seq[Asked], found: Seq[dict[str, Any]])
 def load_rows(loads: Seq[dict[str, Any]]) -> list[Row]:
     rows = []
     for level in sorted({load["at_once"] for load in loads}):
-        tps: dict[str, dict[int, float]] = {"off": {}, "auto": {}}
+        tps: dict[str, dict[int, float]] = {"off": {}, "ngram": {}, "auto": {}}
         for load in loads:
             if load["at_once"] == level:
                 tps[load["how"]][load["round"]] = load["tps"]

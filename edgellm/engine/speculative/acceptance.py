@@ -52,13 +52,12 @@ class Acceptance:
         starts = list(accumulate(groups, initial=0))
         self._starts = [start for start, size in zip(starts, groups, strict=False) for _ in range(size)]
         self._priors = dict(enumerate(priors)) or dict.fromkeys(starts, first)
-        self._means: list[float] | None = None
 
     def adopt(self, known: Record) -> None:
         """Go on from what an earlier process learned, at half its weight; ignored if it knew other kinds."""
         if len(known.hits) == len(known.tries) == self.kinds and all(0 <= h <= t <= _MOST for h, t in _pairs(known)):
             halves = ([_ADOPTED * count for count in counts] for counts in (known.hits, known.tries))
-            self.shared, self._means = Record(*halves), None
+            self.shared = Record(*halves)
 
     def own(self) -> Record:
         """For one request."""
@@ -71,18 +70,15 @@ class Acceptance:
         shared.tries[kind] = shared.tries[kind] * _FADE + 1
         own.hits[kind] += hit
         own.tries[kind] += 1
-        self._means = None
 
     def estimate(self, kind: int, own: Record) -> tuple[float, float]:
         """That a guess of `kind` comes true in the request `own` is of, and the counts this rests on.
 
         What the request has seen of somewhat more doubtful kinds counts too: it can only be too cautious.
         """
-        if self._means is None:
-            self._means = list(self._chained())
         first = max(self._starts[kind], kind - _NEIGHBOURS)
         hits, tries = sum(own.hits[first : kind + 1]), sum(own.tries[first : kind + 1])
-        return (hits + _OWN * self._means[kind]) / (tries + _OWN), tries + _OWN
+        return (hits + _OWN * self._assumed(kind)) / (tries + _OWN), tries + _OWN
 
     def chance(self, kind: int, own: Record) -> float:
         """The same, a standard error to the safe side: requests differ, and few counts say little of this one."""
@@ -93,12 +89,12 @@ class Acceptance:
         tries = sum(self.shared.tries)
         return sum(self.shared.hits) / tries if tries else None
 
-    def _chained(self) -> Iterable[float]:
-        mean = _CAUTIOUS
-        for kind, (hits, tries) in enumerate(_pairs(self.shared)):
-            mean = self._priors.get(kind, mean)
-            mean = (hits + _TRUSTED * mean) / (tries + _TRUSTED)
-            yield mean
+    def _assumed(self, kind: int) -> float:
+        """From all requests; asked for a few kinds at every token, so nothing is worked out for the others."""
+        prior = self._priors.get(kind)
+        if prior is None:
+            prior = self._assumed(kind - 1)
+        return (self.shared.hits[kind] + _TRUSTED * prior) / (self.shared.tries[kind] + _TRUSTED)
 
 
 def cautious(mean: float, counts: float) -> float:

@@ -17,7 +17,7 @@ from edgellm.engine.speculative.costs import StepTimes
 from edgellm.engine.speculative.draft_model import DraftModel
 from edgellm.engine.speculative.drafting import ModelDrafting
 from edgellm.engine.speculative.forced import ForcedRun, merged
-from edgellm.engine.speculative.loss_account import SHARE, STAKE, LossAccount
+from edgellm.engine.speculative.loss_account import LossAccount
 from edgellm.engine.speculative.mentions import Piece
 from edgellm.engine.speculative.proposer import StepRecord
 from edgellm.model import SpeculationStatus
@@ -178,10 +178,10 @@ class AdaptiveProposer:
         drafts: dict[int, list[int]] = {}
         candidates = [self._candidate(sequence, rows, began, drafts) for sequence in sequences]
         decision = self._controller.decide(candidates, rows)
-        asked = self._ask_model(sequences, candidates, decision, drafts)
-        if asked:
-            decision = self._controller.decide(candidates, rows, begun=True)
-        if asked or decision.drafted:
+        spent = self._ask_model(sequences, candidates, decision, drafts)
+        if spent is not None:
+            decision = self._controller.decide(candidates, rows, spent=spent)
+        if spent is not None or decision.drafted:
             # A step that fails releases its sequences, and then has nothing to book.
             self._began, self._in_round = began, {sequence.id for sequence in sequences}
         self._decision = decision
@@ -215,18 +215,18 @@ class AdaptiveProposer:
 
     def _ask_model(
         self, sequences: list[Sequence], candidates: list[Candidate], decision: Decision, drafts: dict[int, list[int]]
-    ) -> bool:
-        """Have the draft model guess for those without a draft; whether it took any time."""
+    ) -> float | None:
+        """Have the draft model guess for those without a draft; the milliseconds it took, None if it was not asked."""
         if self._drafting is None:
-            return False
+            return None
         wanting = [s for s in sequences if s.id not in decision.lengths and s.job.speculation in ("auto", "draft")]
-        allowed = {c.id: (SHARE + STAKE) * c.whole - c.account.balance for c in candidates}
+        allowed = {c.id: c.account.left(c.whole) for c in candidates}
         guesses = self._drafting.guess(wanting, len(sequences), allowed)
         for place, candidate in enumerate(candidates):
             if (guess := guesses.get(candidate.id)) is not None:
                 drafts[candidate.id] = guess.tokens
                 candidates[place] = Candidate.of(candidate.id, candidate.account, candidate.whole, guess.chances)
-        return self._drafting.asked
+        return self._drafting.spent
 
     def status(self) -> SpeculationStatus:
         ready, decision, drafting = self.times.ready, self._decision, self._drafting

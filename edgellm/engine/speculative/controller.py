@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from itertools import accumulate
 
 from edgellm.engine.speculative.costs import StepTimes
-from edgellm.engine.speculative.loss_account import LossAccount
+from edgellm.engine.speculative.loss_account import STAKE, LossAccount
 
 BEGIN, GO_ON = 1.05, 1.0
 """Speedups expected of a round: to begin with drafts, and to go on with them."""
@@ -64,31 +64,36 @@ class Controller:
     def forget(self, id: int) -> None:
         self._on.discard(id)
 
-    def decide(self, candidates: Seq[Candidate], rows: int, *, begun: bool = False) -> Decision:
+    def decide(self, candidates: Seq[Candidate], rows: int, *, spent: float | None = None) -> Decision:
         """The best round of at most `rows` drafted tokens for `candidates`, all that decode in this step.
 
-        `begun`: what the drafts cost is spent already, so whatever verification gains is worth it.
+        `spent`: so many milliseconds went into drafts already; whatever verification gains is worth it, but what it
+        may lose comes on top of them, and nothing is staked.
         """
         times, base = self._times, len(candidates)
         plain = times.at(base) + times.host * base
+        if rows <= 0 or not any(each.survival for each in candidates):
+            # Most steps of most texts end here, and on a GPU a step may take two milliseconds.
+            self._on.difference_update(each.id for each in candidates)
+            return Decision({}, 1.0, plain, "nothing to draft")
         order = sorted(
             (-chance, place, candidate.id)
             for candidate in candidates
             for place, chance in enumerate(candidate.survival)
-        )[: max(0, rows)]
+        )[:rows]
         gains = [0.0, *accumulate(-chance for chance, _, _ in order)]
         sizes = self._sizes(base, len(order))
         speedup = {size: self.speedup(base, size, gains[size]) for size in sizes}
         best = sorted(sizes, key=lambda size: -speedup[size])
         stakes = not self._could_begin(candidates, [size for size in sizes if speedup[size] >= BEGIN])
-        reason = "" if order else "nothing to draft"
+        reason = ""
         for size in best:
             lengths = _lengths(order[:size])
-            bar = GO_ON if begun or any(id in self._on for id in lengths) else BEGIN
+            bar = GO_ON if spent is not None or any(id in self._on for id in lengths) else BEGIN
             if speedup[size] < bar:
                 reason = reason or "not worth it here"
                 break
-            if self._bearable(candidates, size, lengths if stakes else {}):
+            if self._bearable(candidates, size, lengths if stakes else {}, spent):
                 self._on.update(lengths)
                 return Decision(lengths, speedup[size], plain)
             reason = "enough was lost in this request"
@@ -115,11 +120,14 @@ class Controller:
         worst = min((self._times.at(base + size) for size in sizes), default=0.0) - self._times.at(base)
         return all(each.account.could_begin(worst, each.whole) for each in candidates)
 
-    def _bearable(self, candidates: Seq[Candidate], size: int, lengths: Mapping[int, int]) -> bool:
+    def _bearable(self, candidates: Seq[Candidate], size: int, lengths: Mapping[int, int], spent: float | None) -> bool:
         """Whether every sequence of the step, with a draft or without, can bear that the drafts are wrong."""
-        plain, took = self._times.at(len(candidates)), self._times.at(len(candidates) + size)
+        plain, took = self._times.at(len(candidates)), self._times.at(len(candidates) + size) + (spent or 0.0)
         surely = {each.id: 1 + min(each.sure, lengths.get(each.id, 0)) for each in candidates}
-        return all(each.account.allows(took - plain, took - plain * surely[each.id], each.whole) for each in candidates)
+        stake = STAKE if spent is None else 0.0
+        return all(
+            each.account.allows(took - plain, took - plain * surely[each.id], each.whole, stake) for each in candidates
+        )
 
 
 def _lengths(order: Iterable[tuple[float, int, int]]) -> dict[int, int]:

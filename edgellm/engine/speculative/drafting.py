@@ -55,8 +55,8 @@ class ModelDrafting:
         self.catch_up_ms: float | None = None
         """Of one token of a prompt."""
         self.reason = _UNTIMED
-        self.asked = False
-        """Whether the last `guess` cost any time, if only to catch up."""
+        self.spent: float | None = None
+        """Milliseconds that the last `guess` cost, if only to catch up; None where the model was not asked."""
         self._times = times
         self._draft_times = StepTimes()
         self._controller = controller
@@ -93,7 +93,7 @@ class ModelDrafting:
 
         `base` sequences decode in this step; `allowed` are the milliseconds that each may lose at worst.
         """
-        self.asked = False
+        self.spent = None
         self._turns += 1
         if self._turns % _FRESH == 0:
             self._bests.clear()
@@ -103,10 +103,11 @@ class ModelDrafting:
         if not asks:
             return {}
         alphas = {ask.id: self._alpha(self._own[ask.id].record) for ask in asks}
-        count, self.asked = len(asks), True
+        count = len(asks)
         round = self.drafter.draft(
             asks, lambda id, draft: self._worth_another(base, count, self._chances(id, draft), alphas[id])
         )
+        self.spent = 1000 * round.seconds
         for step in round.steps:
             if step.drafted and step.tokens == step.sequences:
                 self._observe(step.sequences, 1000 * step.seconds)

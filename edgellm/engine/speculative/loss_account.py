@@ -31,7 +31,7 @@ class LossAccount:
         self.saved = 0.0
         self.worst = 0.0
 
-    def allows(self, worst: float, likely: float, whole: float) -> bool:
+    def allows(self, worst: float, likely: float, whole: float, stake: float = STAKE) -> bool:
         """Whether a round is within bounds, in a request that takes `whole` milliseconds from beginning to end.
 
         It loses `worst` milliseconds if nothing of it comes true, and at most `likely` if what is nearly sure does.
@@ -40,8 +40,12 @@ class LossAccount:
         return (
             self.balance <= share
             and self.balance + likely <= _PLANNED * share
-            and self.balance + worst <= (SHARE + STAKE) * whole
+            and self.balance + worst <= share + stake * whole
         )
+
+    def left(self, whole: float) -> float:
+        """Milliseconds that may be lost knowingly before the request's end."""
+        return _PLANNED * SHARE * whole - self.balance
 
     @staticmethod
     def could_begin(worst: float, whole: float) -> bool:
