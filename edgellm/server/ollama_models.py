@@ -12,6 +12,7 @@ from starlette.responses import Response
 
 import edgellm
 from edgellm.errors import RequestError
+from edgellm.fit.placement import LONGEST_BY_DEFAULT
 from edgellm.model import ModelInfo
 from edgellm.request import SamplingParams
 from edgellm.runtime.shown import Shown, shown
@@ -22,6 +23,9 @@ from edgellm.server.models import Models, standing_of
 from edgellm.server.ollama_schemas import OllamaShowReply, OllamaTagsReply, OllamaVersionReply
 
 _FORMATS = {"llama.cpp": "gguf"}
+_SPOKEN = "0.14.2"
+"""The version of Ollama whose API this is: editors refuse to talk to one that is older than what they need."""
+
 _NEVER = "9999-12-31T23:59:59Z"
 _SHOWN = {
     "temperature": "temperature",
@@ -67,7 +71,7 @@ async def show(body: ShowBody, request: Request) -> Response:
 
 @router.get("/version", response_model=None, responses=answer(OllamaVersionReply))
 async def version() -> Response:
-    return _json({"version": edgellm.__version__})
+    return _json({"version": _SPOKEN, "edgellm": edgellm.__version__})
 
 
 def _running(standing: Standing) -> dict[str, Any]:
@@ -87,10 +91,12 @@ def _running(standing: Standing) -> dict[str, Any]:
 
 def _shown(found: Shown, info: ModelInfo) -> dict[str, Any]:
     kind = found.architecture or "general"
+    context = info.context_length or min(found.context, LONGEST_BY_DEFAULT)  # nobody shall fill what will not be there
     known: dict[str, Any] = {
         "general.architecture": found.architecture,
+        "general.basename": info.name,
         "general.parameter_count": found.parameters,
-        f"{kind}.context_length": found.context,
+        f"{kind}.context_length": context,
         f"{kind}.embedding_length": found.embedding,
         f"{kind}.block_count": found.layers,
         f"{kind}.attention.head_count": found.heads,
@@ -107,6 +113,7 @@ def _shown(found: Shown, info: ModelInfo) -> dict[str, Any]:
 def _shown_info(info: ModelInfo) -> dict[str, Any]:
     known = {
         "general.architecture": info.architecture,
+        "general.basename": info.name,
         "general.parameter_count": info.parameters,
         f"{info.architecture or 'general'}.context_length": info.context_length,
     }

@@ -73,4 +73,7 @@ class OllamaShowReply(BaseModel):
 
 
 class OllamaVersionReply(BaseModel):
+    """`version` is that of Ollama whose API is spoken."""
+
     version: str
+    edgellm: str
