@@ -16,6 +16,8 @@ from edgellm.telemetry.metrics import Snapshot
 class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     """What a model says of itself: `context_length` in tokens, `size_bytes` of weights, `created` in Unix seconds.
 
+    `parallel` is how many answers it writes at once; 0 where nobody knows, as before it is loaded.
+
     `sampling` is what to use where a request names nothing; `ChatRequest` itself is always taken at its word.
     `notes` are sentences for people on how it was loaded, where that is not quite as they asked.
     """
@@ -28,6 +30,7 @@ class ModelInfo(msgspec.Struct, frozen=True, kw_only=True):
     quantization: str = ""
     architecture: str = ""
     created: int = 0
+    parallel: int = 0
     sampling: SamplingParams = SamplingParams()
     notes: tuple[str, ...] = ()
 

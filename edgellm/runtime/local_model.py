@@ -95,9 +95,8 @@ class LocalModel:
         )
         self._grammars = Grammars(vocabulary)
         self._preparation = Preparation(vocabulary, ChatTemplate(vocabulary.template, bos, eos), self._grammars)
-        self._info = replace(
-            engine.backend.info, name=self._info.name, sampling=self._info.sampling, notes=self._info.notes
-        )
+        known = {"name": self._info.name, "sampling": self._info.sampling, "notes": self._info.notes}
+        self._info = replace(engine.backend.info, parallel=engine.scheduler.budget.parallel, **known)
         self._thread, self._engine = thread, engine
 
     def _assemble(self) -> Engine:

@@ -50,7 +50,10 @@ _NO_TELEMETRY: TelemetryConfig = {  # no environment variable shall send prompts
 }
 _BARE: dict[str, Callable[..., Any]] = {  # as llama-server has them, for clients whose address lacks /v1
     "/chat/completions": openai.chat_completions,
+    "/chat/completions/input_tokens": tokens.count,
     "/responses": responses.create,
+    "/responses/input_tokens": responses.count,
+    "/embeddings": openai_embeddings.embeddings,
     "/completions": llama.completion,
 }
 LOOPBACK = frozenset({"localhost", "127.0.0.1", "[::1]"})
@@ -95,6 +98,7 @@ def _application() -> FastAPI:
         app.include_router(routes.router)
     for path, endpoint in _BARE.items():
         app.add_api_route(path, endpoint, methods=["POST"], response_model=None, include_in_schema=False)
+    app.add_api_route("/models", status.list_models, methods=["GET"], response_model=None, include_in_schema=False)
     app.add_exception_handler(EdgeLLMError, _edgellm_error)
     app.add_exception_handler(RequestValidationError, _invalid_body)
     app.add_exception_handler(HTTPException, _http_error)

@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated, Any, ClassVar
 
 from pydantic import Field
 
-from edgellm.errors import RequestError
+from edgellm.errors import RequestError, Unsupported
 from edgellm.request import ChatRequest, Infill, Input, Prompt, SamplingParams, SourceFile, TokenIds
 from edgellm.server.body import Body
 from edgellm.server.openai_options import Count, Limit, Options
+
+_MOST_PROMPTS = 1024
 
 
 class LlamaOptions(Options):
@@ -17,6 +19,7 @@ class LlamaOptions(Options):
 
     n_predict: Limit | None = None
     n_probs: Annotated[int, Field(ge=0, le=100)] | None = None
+    return_tokens: bool | None = None
 
     @property
     def is_silent(self) -> bool:
@@ -29,7 +32,8 @@ class LlamaOptions(Options):
             raise RequestError("This address gives one answer. Leave n out, or use /v1/completions.")
         limit = self.max_tokens if self.n_predict is None else self.n_predict
         fields = self.request_fields(1 if self.is_silent else limit, recommended)
-        return ChatRequest(input=input, logprobs=self.n_probs or None, **fields)
+        least = 0 if self.return_tokens else None  # an answer's ids come with its probabilities
+        return ChatRequest(input=input, logprobs=self.n_probs or least, **fields)
 
     def settings(self, asked: ChatRequest) -> dict[str, Any]:
         """What the answer is made with, in llama-server's words."""
@@ -48,18 +52,51 @@ class LlamaOptions(Options):
             "frequency_penalty": sampling.frequency_penalty,
             "stop": asked.stop,
             "ignore_eos": asked.ignore_eos,
-            "n_probs": asked.logprobs or 0,
+            "n_probs": self.n_probs or 0,
             "stream": bool(self.stream),
         }
 
 
-class CompletionBody(LlamaOptions):
-    prompt: str | list[Count]
+class PromptObject(Body):
+    """A text that may have images."""
 
-    def request(self, recommended: SamplingParams) -> ChatRequest:
-        """Raises RequestError."""
-        input = Prompt(self.prompt) if isinstance(self.prompt, str) else TokenIds(tuple(self.prompt))
-        return self.asked(input, recommended)
+    prompt_string: str
+    multimodal_data: Any = None
+
+    def text(self) -> str:
+        if self.multimodal_data:
+            raise Unsupported("Images are not supported. Send text only.")
+        return self.prompt_string
+
+
+One = str | PromptObject | list[Count]
+
+
+class CompletionBody(LlamaOptions):
+    """One prompt, or a list of them, which is answered by a list."""
+
+    prompt: One | list[One]
+
+    @property
+    def is_list(self) -> bool:
+        return isinstance(self.prompt, list) and not _is_ids(self.prompt)
+
+    def requests(self, recommended: SamplingParams) -> list[ChatRequest]:
+        """One a prompt. Raises RequestError or Unsupported."""
+        prompts: Any = self.prompt if self.is_list else [self.prompt]
+        if not prompts or [] in prompts or len(prompts) > _MOST_PROMPTS:
+            raise RequestError(f"prompt must be a text, token ids, or a list of 1 to {_MOST_PROMPTS} of either.")
+        return [self.asked(_input(prompt), recommended) for prompt in prompts]
+
+
+def _is_ids(prompt: Any) -> bool:
+    return isinstance(prompt, list) and bool(prompt) and isinstance(prompt[0], int)
+
+
+def _input(prompt: One) -> Input:
+    if isinstance(prompt, list):
+        return TokenIds(tuple(prompt))
+    return Prompt(prompt if isinstance(prompt, str) else prompt.text())
 
 
 class ExtraFile(Body):
@@ -73,7 +110,9 @@ class InfillBody(LlamaOptions):
     input_extra: list[ExtraFile] = Field(default=[])
     prompt: str = ""
 
-    def request(self, recommended: SamplingParams) -> ChatRequest:
+    is_list: ClassVar[bool] = False
+
+    def requests(self, recommended: SamplingParams) -> list[ChatRequest]:
         """Raises RequestError."""
         files = tuple(SourceFile(file.filename, file.text) for file in self.input_extra)
-        return self.asked(Infill(self.input_prefix, self.input_suffix, self.prompt, files), recommended)
+        return [self.asked(Infill(self.input_prefix, self.input_suffix, self.prompt, files), recommended)]

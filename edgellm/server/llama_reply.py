@@ -1,4 +1,4 @@
-"""A model's events as llama-server's own completion: chunks (`LlamaChunks`) or one body (`LlamaWhole`)."""
+"""A model's events as llama-server's own completions: chunks (`LlamaChunks`) or one body (`LlamaWhole`)."""
 
 from __future__ import annotations
 
@@ -14,14 +14,25 @@ from edgellm.server.tally import Tally
 encode = msgspec.json.encode
 
 
-class _Growing:
-    """An answer as it comes to be; `settings` and `truncated` are told at its end. A `silent` one has no text."""
+class Telling(msgspec.Struct, frozen=True):
+    """What is told of every answer: `settings` and `truncated` at its end. A `silent` one has no text.
 
-    def __init__(self, model: str, settings: dict[str, Any], *, truncated: bool, silent: bool) -> None:
-        self._model = model
-        self._settings = settings
-        self._truncated = truncated
-        self._silent = silent
+    Without `scores`, probabilities are there for the ids of the tokens alone.
+    """
+
+    model: str
+    settings: dict[str, Any]
+    truncated: bool
+    silent: bool
+    scores: bool
+
+
+class _Growing:
+    """The answer to the prompt of number `index` as it comes to be."""
+
+    def __init__(self, telling: Telling, index: int) -> None:
+        self._telling = telling
+        self._index = index
         self._tally = Tally(1)
         self._prompt_tokens = 0
         self.text: list[str] = []
@@ -31,11 +42,11 @@ class _Growing:
         """The chunk for `event`, if it has one."""
         match event:
             case Text(text=text, logprobs=logprobs) | Reasoning(text=text, logprobs=logprobs):
-                if self._silent or not (text or logprobs):
+                if self._telling.silent or not (text or logprobs):
                     return None
                 self.text.append(text)
                 self.logprobs += logprobs
-                return self._chunk(text, logprobs)
+                return self.chunk(text, logprobs)
             case Started(prompt_tokens=prompt):
                 self._tally.start(event)
                 self._prompt_tokens = prompt
@@ -46,25 +57,25 @@ class _Growing:
                 pass
         return None
 
-    def _chunk(self, text: str, logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
+    def chunk(self, text: str, logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
         tokens = [entry.token for entry in logprobs]
-        head = {"index": 0, "content": text, "tokens": tokens, "stop": False, "id_slot": -1}
-        return head | {"tokens_evaluated": self._prompt_tokens} | probabilities(logprobs)
+        head = {"index": self._index, "content": text, "tokens": tokens, "stop": False, "id_slot": -1}
+        return head | {"tokens_evaluated": self._prompt_tokens} | self.probabilities(logprobs)
 
     def _ending(self, event: Finished) -> dict[str, Any]:
-        predicted = 0 if self._silent else event.usage.completion_tokens
+        predicted = 0 if self._telling.silent else event.usage.completion_tokens
         return {
-            "index": 0,
+            "index": self._index,
             "content": "",
             "tokens": [],
             "id_slot": -1,
             "stop": True,
-            "model": self._model,
+            "model": self._telling.model,
             "tokens_predicted": predicted,
             "tokens_evaluated": event.usage.prompt_tokens,
-            "generation_settings": self._settings,
+            "generation_settings": self._telling.settings,
             "has_new_line": any("\n" in text for text in self.text),
-            "truncated": self._truncated,
+            "truncated": self._telling.truncated,
             "stop_type": "limit" if event.reason == "length" else "eos" if event.stop is None else "word",
             "stopping_word": event.stop or "",
             "tokens_cached": event.usage.prompt_tokens + predicted,
@@ -72,11 +83,16 @@ class _Growing:
             **self._tally.warnings(),
         }
 
+    def probabilities(self, logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
+        """`completion_probabilities`, where any were asked for."""
+        if not (logprobs and self._telling.scores):
+            return {}
+        shown = [_entry(each) | {"top_logprobs": [_entry(other) for other in each.top]} for each in logprobs]
+        return {"completion_probabilities": shown}
 
-def probabilities(logprobs: Sequence[TokenLogprob]) -> dict[str, Any]:
-    """`completion_probabilities`, where any were asked for."""
-    shown = [_entry(each) | {"top_logprobs": [_entry(other) for other in each.top]} for each in logprobs]
-    return {"completion_probabilities": shown} if shown else {}
+
+def _framed(fields: dict[str, Any]) -> bytes:
+    return b"data: " + encode(fields) + b"\n\n"
 
 
 def _entry(entry: TokenLogprob) -> dict[str, Any]:
@@ -84,33 +100,37 @@ def _entry(entry: TokenLogprob) -> dict[str, Any]:
 
 
 class LlamaChunks:
-    """Pieces of content, then one that says `stop` and has everything else; there is no [DONE]."""
+    """Pieces of content, then for each prompt one that says `stop` and has everything else; there is no [DONE]."""
 
-    def __init__(self, model: str, settings: dict[str, Any], *, truncated: bool, silent: bool) -> None:
-        self._growing = _Growing(model, settings, truncated=truncated, silent=silent)
+    def __init__(self, telling: Telling, prompts: int) -> None:
+        self._growing = [_Growing(telling, index) for index in range(prompts)]
 
     def chunk(self, event: Event) -> bytes:
-        fields = self._growing.add(event)
-        return b"data: " + encode(fields) + b"\n\n" if fields is not None else b""
+        fields = self._growing[event.choice].add(event)
+        return _framed(fields) if fields is not None else b""
+
+    def progress(self, choice: int, told: dict[str, Any]) -> bytes:
+        return _framed(self._growing[choice].chunk("", ()) | {"prompt_progress": told})
 
     def end(self) -> bytes:
         return b""
 
 
 class LlamaWhole:
-    """The same events as one body."""
+    """The same events as one body: a list where the prompts came as a list."""
 
-    def __init__(self, model: str, settings: dict[str, Any], *, truncated: bool, silent: bool) -> None:
-        self._growing = _Growing(model, settings, truncated=truncated, silent=silent)
-        self._body: dict[str, Any] = {}
+    def __init__(self, telling: Telling, prompts: int, *, is_list: bool) -> None:
+        self._growing = [_Growing(telling, index) for index in range(prompts)]
+        self._bodies: list[dict[str, Any]] = [{} for _ in range(prompts)]
+        self._is_list = is_list
 
     def add(self, event: Event) -> None:
-        fields = self._growing.add(event)
+        growing = self._growing[event.choice]
+        fields = growing.add(event)
         if isinstance(event, Finished) and fields is not None:
-            growing = self._growing
             tokens = [entry.token for entry in growing.logprobs]
-            self._body = fields | {"content": "".join(growing.text), "tokens": tokens}
-            self._body |= probabilities(growing.logprobs)
+            body = fields | {"content": "".join(growing.text), "tokens": tokens}
+            self._bodies[event.choice] = body | growing.probabilities(growing.logprobs)
 
     def body(self) -> bytes:
-        return encode(self._body)
+        return encode(self._bodies if self._is_list else self._bodies[0])

@@ -13,6 +13,7 @@ from edgellm.server.openai_chat_reply import ChatChunks, ChatWhole
 from edgellm.server.openai_schemas import ChatReply, TextReply
 from edgellm.server.openai_text import TextBody
 from edgellm.server.openai_text_reply import TextChunks, TextWhole
+from edgellm.server.prompt_progress import with_progress
 from edgellm.server.stream import EventStream, WholeReply
 from edgellm.server.truncation import fitted_if_asked
 
@@ -27,7 +28,7 @@ async def chat_completions(body: ChatBody, request: Request) -> Response:
     events = model.stream(asked)
     if body.stream:
         chunks = ChatChunks(model.info.name, asked.n, body.include_usage, body.old_fashioned)
-        return EventStream(events, chunks, headers=dropped.headers())
+        return EventStream(events, with_progress(chunks, body.return_progress), headers=dropped.headers())
     whole = ChatWhole(model.info.name, asked.n, asked.logprobs is not None, body.old_fashioned)
     return WholeReply(events, whole, dropped.headers())
 
@@ -41,5 +42,6 @@ async def completions(body: TextBody, request: Request) -> Response:
     events = stream_all(model, asked)
     name, n, prompts = model.info.name, body.choices, len(asked)
     if body.stream:
-        return EventStream(events, TextChunks(name, n, prompts, echoes, body.include_usage))
+        chunks = TextChunks(name, n, prompts, echoes, body.include_usage)
+        return EventStream(events, with_progress(chunks, body.return_progress))
     return WholeReply(events, TextWhole(name, n, prompts, echoes, body.logprobs is not None, body.candidates))

@@ -72,6 +72,7 @@ class ChatBody(Options, ToolOptions):
     logprobs: bool | None = None
     top_logprobs: Annotated[int, Field(ge=0, le=20)] | None = None
     continue_final_message: bool | None = None
+    add_generation_prompt: bool | None = None
     chat_template_kwargs: dict[str, Any] | None = None
     reasoning_effort: Literal["none"] | Effort | None = None
     reasoning_budget: Limit | None = None
@@ -95,6 +96,8 @@ class ChatBody(Options, ToolOptions):
         messages = tuple(message.message() for message in self.messages)
         if self.continue_final_message and messages[-1].role != "assistant":
             raise RequestError("continue_final_message needs a last message of role 'assistant'.")
+        if self.continue_final_message and self.add_generation_prompt:
+            raise RequestError("continue_final_message and add_generation_prompt cannot both be true.")
         return Conversation(messages, bool(self.continue_final_message))
 
     def _logprobs(self) -> int | None:

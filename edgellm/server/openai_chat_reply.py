@@ -42,6 +42,9 @@ class ChatChunks:
     def end(self) -> bytes:
         return self._writer.end()
 
+    def progress(self, choice: int, told: dict[str, Any]) -> bytes:
+        return self._writer.progress(b'{"index":%d,"delta":{},"logprobs":null,"finish_reason":null}' % choice, told)
+
     def _text(self, field: bytes, event: Text | Reasoning) -> bytes:
         if not event.text and not event.logprobs:
             return b""

@@ -32,6 +32,10 @@ class ChunkWriter:
     def piece(self, choice: bytes) -> bytes:
         return self._open + choice + self._end
 
+    def progress(self, choice: bytes, told: dict[str, Any]) -> bytes:
+        """A chunk that says how far the prompt is."""
+        return b'%b%b%b,"prompt_progress":%b}\n\n' % (self._open, choice, self._close, encode(told))
+
     def final_piece(self, choice: bytes) -> bytes:
         """The finishing chunk of a choice."""
         if self._include_usage or not self._tally.complete:

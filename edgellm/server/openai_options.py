@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Annotated, Any, Literal
 
 from pydantic import Field
@@ -34,7 +35,7 @@ class Options(RequestBody):
     repeat_last_n: Limit | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
-    logit_bias: dict[str, float] | None = None
+    logit_bias: dict[str, float] | list[list[int | float | bool]] | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**64)] | None = None
     n: Annotated[int, Field(ge=1, le=128)] | None = None
     stop: str | Annotated[list[str], Field(max_length=16)] | None = None
@@ -43,6 +44,7 @@ class Options(RequestBody):
     stream: bool | None = None
     stream_options: StreamOptions | None = None
     ignore_eos: bool | None = None
+    return_progress: bool | None = None
     priority: Literal["interactive", "batch"] | None = None
     speculation: Literal["auto", "off", "ngram", "draft"] | None = None
     response_format: ResponseFormat | None = None
@@ -102,13 +104,22 @@ class Options(RequestBody):
         return sampled(recommended, given)
 
 
-def _logit_bias(given: dict[str, float] | None) -> dict[int, float] | None:
+def _logit_bias(given: dict[str, float] | list[list[int | float | bool]] | None) -> dict[int, float] | None:
+    """OpenAI's object, or llama-server's pairs of id and bias, where false bans the token."""
     if given is None:
         return None
+    if isinstance(given, list):
+        return dict(_pair(entry) for entry in given)
     for token in given:
         if not (token.isascii() and token.isdigit() and len(token) <= 10 and int(token) <= _INT32):
             raise RequestError(f'logit_bias has the key {token[:50]!r}; keys are token ids, such as "42".')
     return {int(token): value for token, value in given.items()}
+
+
+def _pair(entry: list[int | float | bool]) -> tuple[int, float]:
+    if len(entry) != 2 or not isinstance(entry[0], int) or isinstance(entry[0], bool) or not 0 <= entry[0] <= _INT32:
+        raise RequestError("logit_bias as a list has pairs of a token id and a bias, such as [42, -100].")
+    return entry[0], -inf if entry[1] is False else float(entry[1])
 
 
 def _limit(max_tokens: int | None) -> int | None:

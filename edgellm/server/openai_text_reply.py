@@ -41,6 +41,9 @@ class TextChunks:
     def end(self) -> bytes:
         return self._writer.end()
 
+    def progress(self, choice: int, told: dict[str, Any]) -> bytes:
+        return self._writer.progress(_piece(choice, ""), told)
+
     def _text(self, event: Text | Reasoning) -> bytes:
         if not event.text and not event.logprobs:
             return b""

@@ -12,6 +12,7 @@ from edgellm.errors import Unsupported
 from edgellm.server.documented import SSE_TYPE, answer
 from edgellm.server.error_status import refusal
 from edgellm.server.models import Models
+from edgellm.server.prompt_progress import with_progress
 from edgellm.server.response_store import ResponseStore
 from edgellm.server.responses_body import InputBody, ResponsesBody
 from edgellm.server.responses_items import Item
@@ -44,7 +45,8 @@ async def create(body: ResponsesBody, request: Request) -> Response:
     events = model.stream(asked)
     if body.stream:
         chunks = ResponseChunks(response, keep)
-        return EventStream(events, chunks, chunks.framing, dropped.headers())
+        told = with_progress(chunks, body.return_progress)
+        return EventStream(events, told, chunks.framing, dropped.headers())
     return WholeReply(events, ResponseWhole(response, keep), dropped.headers())
 
 

@@ -134,6 +134,10 @@ class ResponseChunks:
     def end(self) -> bytes:
         return b""
 
+    def progress(self, choice: int, told: dict[str, Any]) -> bytes:
+        name, fields = self._whole("in_progress")
+        return self._written([(name, fields | {"prompt_progress": told})])
+
     def _failure(self, code: str, message: str) -> bytes:
         begun = [] if self._number else [self._whole("created")]
         return self._written([*begun, *self._growing.fail(code, message), self._whole("failed")])

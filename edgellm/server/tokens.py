@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 from typing import Annotated, Any
 
 import msgspec
@@ -87,6 +88,18 @@ class Rendered(BaseModel):
     prompt: str
 
 
+class Counted(BaseModel):
+    input_tokens: int
+
+
+class Slot(BaseModel):
+    """One of the answers that are written at once; which request is in which is not told."""
+
+    id: int
+    n_ctx: int
+    is_processing: bool
+
+
 @router.post("/tokenize", response_model=None, responses=answer(Tokens))
 async def tokenize(body: TokenizeBody, request: Request) -> Response:
     model = await _model(body.model, request)
@@ -111,23 +124,41 @@ async def apply_template(body: RenderBody, request: Request) -> Response:
     return _json({"prompt": await _text(model, await body.tokens(model))})
 
 
+@router.post("/v1/chat/completions/input_tokens", response_model=None, responses=answer(Counted))
+async def count(body: RenderBody, request: Request) -> Response:
+    """How many tokens a conversation has, by the model's own template."""
+    return _json({"input_tokens": len(await body.tokens(await _model(body.model, request)))})
+
+
 @router.get("/props", response_model=None, responses=answer())
 async def props(request: Request, model: str = "") -> Response:
     """What is known of a model without loading it; its context where it is loaded."""
     models: Models = request.app.state.models
     info = (await models.get(model)).info
     located = (await standing_of(models, info.name)).located
-    template = shown(located).template if located is not None else ""
+    template = (await asyncio.to_thread(shown, located)).template if located is not None else ""
     sampling = msgspec.to_builtins(info.sampling)
     return _json(
         {
             "default_generation_settings": {"n_ctx": info.context_length, "params": sampling},
+            "total_slots": info.parallel,
             "model_alias": info.name,
+            "model_path": located.path.name if located is not None else "",
             "chat_template": template,
             "modalities": {"vision": False, "audio": False},
             "build_info": f"edgellm {edgellm.__version__}",
         }
     )
+
+
+@router.get("/slots", response_model=None, responses=answer(list[Slot]))
+async def slots(request: Request, model: str = "") -> Response:
+    """As many as the model writes answers at once; none where it is not loaded."""
+    models: Models = request.app.state.models
+    asked = await models.get(model)
+    info, status = asked.info, await asked.status()
+    each = [{"id": i, "n_ctx": info.context_length, "is_processing": i < status.running} for i in range(info.parallel)]
+    return _json(each)
 
 
 async def _model(name: str | None, request: Request) -> Model:

@@ -27,7 +27,7 @@ class EchoModel:
 
     def __init__(self, name: str = "echo", sampling: SamplingParams = SamplingParams()) -> None:
         self._info = ModelInfo(
-            name=name, backend="double", context_length=512, parameters=7, created=1, sampling=sampling
+            name=name, backend="double", context_length=512, parameters=7, created=1, parallel=2, sampling=sampling
         )
         self.refuse: Exception | None = None
         self.fail_after: int | None = None

@@ -96,7 +96,7 @@ BODIES: dict[str, Any] = {
     },
     "/api/generate": {"prompt": "hi", "options": {"min_p": 0.1, "num_predict": 3}, "raw": True, "stream": False},
     "/api/show": {"model": "fake"},
-    "/completion": {**SAMPLING, "prompt": "hi", "n_predict": 2, "n_probs": 1},
+    "/completion": {**SAMPLING, "prompt": ["hi"], "n_predict": 2, "n_probs": 1, "return_tokens": True},
     "/infill": {
         "input_prefix": "a",
         "input_suffix": "b",
@@ -107,6 +107,7 @@ BODIES: dict[str, Any] = {
     "/tokenize": {"content": "hi", "add_special": True, "with_pieces": True},
     "/detokenize": {"tokens": [65, 66]},
     "/apply-template": {"messages": TALK[:2], "chat_template_kwargs": {"a": 1}},
+    "/v1/chat/completions/input_tokens": {"messages": TALK[:2], "model": "fake"},
     "/models/load": {"model": "fake"},
     "/models/unload": {"model": "fake"},
     "/v1/embeddings": {"input": ["a", "b"], "encoding_format": "float", "dimensions": 8},

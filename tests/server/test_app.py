@@ -16,6 +16,7 @@ from tests.doubles.live_server import LiveServer, Reply
 CHAT = "/v1/chat/completions"
 TEXT = "/v1/completions"
 HI = [{"role": "user", "content": "hi"}]
+BEGUN = [*HI, {"role": "assistant", "content": "h"}]
 
 
 def check_shape(reply: Reply) -> dict[str, Any]:
@@ -56,7 +57,10 @@ def check_shape(reply: Reply) -> dict[str, Any]:
         (CHAT, {"messages": HI, "logprobs": True, "top_logprobs": 99}, "top_logprobs"),
         (CHAT, {"messages": HI, "logit_bias": {"cat": 1}}, None),
         (CHAT, {"messages": HI, "logit_bias": {"1": "much"}}, None),
+        (CHAT, {"messages": HI, "logit_bias": [[1]]}, None),
+        (CHAT, {"messages": HI, "logit_bias": [[0.5, 1]]}, None),
         (CHAT, {"messages": HI, "continue_final_message": True}, None),
+        (CHAT, {"messages": BEGUN, "continue_final_message": True, "add_generation_prompt": True}, None),
         (CHAT, {"messages": HI, "priority": "urgent"}, "priority"),
         (CHAT, {"messages": HI, "response_format": {"type": "yaml"}}, "response_format.type"),
         (CHAT, {"messages": HI, "response_format": {"type": "json_schema"}}, None),

@@ -54,6 +54,24 @@ def test_probabilities_whole(server: LiveServer) -> None:
     assert reply["tokens"] == [1, 1]
 
 
+@pytest.mark.parametrize("prompts", [["a b", {"prompt_string": "c"}], ["a b", [99]]])
+def test_a_list_of_prompts_has_a_list_of_answers(server: LiveServer, model: EchoModel, prompts: list[Any]) -> None:
+    first, second = server.post("/completion", {"prompt": prompts}).json()
+    assert (first["index"], first["content"]) == (0, "a b")
+    assert (second["index"], second["content"]) == (1, "c" if isinstance(prompts[1], dict) else "99")
+    assert (first["timings"]["predicted_n"], second["timings"]["predicted_n"]) == (2, 1)
+    assert isinstance(server.post("/completion", {"prompt": ["a b"]}).json(), list)
+    pieces = chunks(server.post("/completion", {"prompt": prompts, "stream": True}).body)
+    assert [piece["index"] for piece in pieces if piece["stop"]] in ([0, 1], [1, 0])
+    assert "".join(piece["content"] for piece in pieces if not piece["index"]) == "a b"
+
+
+def test_ids_of_an_answer(server: LiveServer) -> None:
+    reply = server.post("/completion", {"prompt": "a b", "return_tokens": True}).json()
+    assert reply["tokens"] == [1, 1] and "completion_probabilities" not in reply
+    assert server.post("/completion", {"prompt": "a b"}).json()["tokens"] == []
+
+
 def test_infill(server: LiveServer, model: EchoModel) -> None:
     assert server.post("/infill", HOLE).json()["content"] == "def f( ): pass"
     server.post("/infill", HOLE | {"prompt": "x", "input_extra": EXTRA, "n_predict": 4})
@@ -116,7 +134,10 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("/infill", HOLE | {"n": 2}),
     ("/completion", {}),
     ("/completion", {"prompt": None}),
-    ("/completion", {"prompt": ["a", "b"]}),
+    ("/completion", {"prompt": []}),
+    ("/completion", {"prompt": [[]]}),
+    ("/completion", {"prompt": [1, "a"]}),
+    ("/completion", {"prompt": {"prompt_string": "a", "multimodal_data": ["x"]}}),
     ("/completion", {"prompt": "a", "n_probs": 1000}),
     ("/completion", {"prompt": "a", "temperature": -1}),
 ]
@@ -159,3 +180,5 @@ def test_addresses_without_a_version(server: LiveServer) -> None:
     assert said.json()["object"] == "chat.completion"
     assert server.post("/responses", {"input": "hi"}).json()["object"] == "response"
     assert server.post("/completions", {"prompt": "hi"}).json()["content"] == "hi"
+    assert server.ask("GET", "/models").json() == server.ask("GET", "/v1/models").json()
+    assert server.post("/embeddings", {"input": "hi"}).status == server.post("/v1/embeddings", {"input": "hi"}).status

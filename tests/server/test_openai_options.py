@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from math import inf
 from typing import Any
 
 import pytest
@@ -64,6 +65,7 @@ def test_what_is_not_named_is_as_the_model_recommends() -> None:
         ("frequency_penalty", -1, "frequency_penalty", -1),
         ("presence_penalty", 1.5, "presence_penalty", 1.5),
         ("logit_bias", {"42": -100, "7": 0.5}, "logit_bias", {42: -100, 7: 0.5}),
+        ("logit_bias", [[42, -100], [7, False]], "logit_bias", {42: -100, 7: -inf}),
         ("seed", 5, "seed", 5),
         ("seed", -1, "seed", None),
         ("seed", -2, "seed", 2**64 - 2),

@@ -71,7 +71,21 @@ def test_what_makes_no_sense_is_refused(server: LiveServer, path: str, body: dic
 def test_what_is_known_of_a_model(server: LiveServer) -> None:
     told = server.ask("GET", "/props?model=parrot").json()
     assert told["default_generation_settings"]["n_ctx"] == 512 and told["model_alias"] == "echo"
+    assert (told["total_slots"], told["model_path"]) == (2, "")
     assert server.ask("GET", "/props?model=other").status == 404
+
+
+def test_what_is_busy(server: LiveServer, model: EchoModel) -> None:
+    model.open = 1
+    assert server.ask("GET", "/slots").json() == [
+        {"id": 0, "n_ctx": 512, "is_processing": True},
+        {"id": 1, "n_ctx": 512, "is_processing": False},
+    ]
+
+
+def test_the_tokens_of_a_conversation_are_counted(server: LiveServer) -> None:
+    for path in ("/v1/chat/completions/input_tokens", "/chat/completions/input_tokens"):
+        assert server.post(path, {"messages": MESSAGES, "tools": []}).json() == {"input_tokens": 2}
 
 
 async def test_our_client_asks_for_them(server: LiveServer) -> None:
