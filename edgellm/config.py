@@ -38,6 +38,21 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
     gpu_layers: Annotated[
         int, Meta(ge=-1, le=10_000, description="Layers on the GPU; -1 puts all there when this build can use one.")
     ] = -1
+    rpc: Annotated[
+        str,
+        Meta(
+            description="RPC servers of llama.cpp, like 192.168.1.20:50052, with commas between: other computers whose "
+            "memory holds layers of the model. Only within a network that can be trusted."
+        ),
+    ] = ""
+    layer_split: Annotated[
+        str,
+        Meta(
+            max_length=64,
+            pattern=r"^(\d+(,\d+)*)?$",
+            description="Layers for each RPC server, then each GPU, like 20,12; empty: as much as each has memory for.",
+        ),
+    ] = ""
     cpu_experts: Annotated[
         bool, Meta(description="Keep the routed experts of a mixture in main memory when the rest is on the GPU.")
     ] = False
@@ -251,4 +266,6 @@ def _allowed(kind: Any) -> str:
         return "true or false"
     if plain in (int, float):
         return f"a {'whole ' if plain is int else ''}number from {meta.ge} to {meta.le}"
+    if meta.pattern:
+        return "whole numbers with commas between"
     return "text that is not empty" if meta.min_length else "text"

@@ -42,6 +42,7 @@ def bench(
     kv_type: options.KvType = None,
     flash_attention: options.FlashAttention = None,
     backend: options.Backend = None,
+    rpc: options.Rpc = None,
     offline: options.Offline = None,
     log_level: options.LogLevel = None,
 ) -> int:
@@ -58,6 +59,7 @@ def bench(
             "kv_type": kv_type,
             "flash_attention": flash_attention,
             "backend": backend,
+            "rpc": rpc,
             "offline": offline,
             "log_level": log_level,
         }

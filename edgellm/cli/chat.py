@@ -37,6 +37,7 @@ def chat(
     kv_type: options.KvType = None,
     flash_attention: options.FlashAttention = None,
     backend: options.Backend = None,
+    rpc: options.Rpc = None,
     offline: options.Offline = None,
     local: options.Local = False,
     log_level: options.LogLevel = None,
@@ -60,6 +61,7 @@ def chat(
             "kv_type": kv_type,
             "flash_attention": flash_attention,
             "backend": backend,
+            "rpc": rpc,
             "offline": offline,
             "log_level": log_level,
         }
@@ -72,6 +74,7 @@ def chat(
         kv_type=kv_type,
         flash_attention=flash_attention,
         backend=backend,
+        rpc=rpc,
     )
     if not plain and full_screen.possible():
         local = local or bool(own)  # what only a load can honour is not asked of a server

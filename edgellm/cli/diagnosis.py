@@ -7,7 +7,7 @@ from typing import Any
 
 import msgspec
 
-from edgellm.machine.machine import Machine
+from edgellm.machine.machine import Gpu, Machine
 from edgellm.runtime.installed import Backend
 
 _QUESTION = '"Why is the sky blue?"'
@@ -52,6 +52,9 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     models: tuple[LocalModel, ...]
     models_dir: str
     default: str
+    servers: tuple[Gpu, ...] = ()
+    """What the RPC servers of the settings lend."""
+    servers_problem: str = ""
 
     @property
     def works(self) -> bool:

@@ -11,7 +11,7 @@ if TYPE_CHECKING:
     from edgellm.cli.diagnosis import Diagnosis, LocalModel
     from edgellm.config import Settings
     from edgellm.fit.plan import Planner
-    from edgellm.machine.machine import Machine
+    from edgellm.machine.machine import Gpu, Machine
     from edgellm.machine.measurements import Measurements
 
 _PATIENCE_S = 10.0
@@ -53,15 +53,33 @@ def _diagnosis(settings: Settings) -> Diagnosis:
     machine = shown("looking at this machine", lambda: machines.detect(folder, kept=kept, patience_s=_PATIENCE_S))
     speed = machine.bandwidth or shown("measuring how fast memory is read", lambda: bandwidth.measured(machine, kept))
     machine = msgspec.structs.replace(machine, bandwidth=speed)
+    servers, problem = _servers(settings, machine)
+    with_servers = msgspec.structs.replace(machine, gpus=(*servers, *machine.gpus))
     return Diagnosis(
         machine=machine,
+        servers=servers,
+        servers_problem=problem,
         threads=threads.threads(settings, machine),
         saving=not settings.threads and threads.saves_power(settings, machine),
         backends=shown("asking the backends what they can use", lambda: installed.backends(machine, kept)),
-        models=shown("reading what the models here need", lambda: _judged(_models(), settings, machine, kept)),
+        models=shown("reading what the models here need", lambda: _judged(_models(), settings, with_servers, kept)),
         models_dir=str(folder),
         default=_default(settings),
     )
+
+
+def _servers(settings: Settings, machine: Machine) -> tuple[tuple[Gpu, ...], str]:
+    """The devices that RPC servers lend, or why they cannot."""
+    from edgellm.errors import EdgeLLMError
+    from edgellm.runtime.rpc_servers import with_servers
+
+    if not settings.rpc:
+        return (), ""
+    try:
+        lent = shown("asking the RPC servers", lambda: with_servers(machine, settings.rpc, offline=settings.offline))
+    except EdgeLLMError as error:
+        return (), str(error)
+    return tuple(gpu for gpu in lent.gpus if gpu.kind == "rpc"), ""
 
 
 def _judged(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 from edgellm.cli.diagnosis import Diagnosis, LocalModel, Step
 from edgellm.download.report import size
+from edgellm.fit.verdict import device_room
 from edgellm.machine.machine import Gpu, Machine
 from edgellm.runtime.installed import Backend
 
@@ -72,6 +73,12 @@ def _machine(found: Diagnosis, page: _Page) -> Iterator[str]:
         yield page.line("GPU", _gpu(gpu))
     if not machine.gpus:
         yield page.line("GPU", "none found")
+    for server in found.servers:
+        yield page.line(
+            "RPC server", f"{server.name}: {size(server.total)}, {size(device_room(server))} of it for layers"
+        )
+    if found.servers_problem:
+        yield page.line("RPC servers", found.servers_problem, "red")
     yield page.line("power", _power(machine), "yellow" if machine.power and machine.power.on_battery else "")
     if machine.thermal:
         yield page.line("heat", machine.thermal, "yellow")
@@ -114,7 +121,8 @@ def _backends(backends: tuple[Backend, ...], page: _Page) -> Iterator[str]:
 def _built(backend: Backend) -> str:
     if (build := backend.build) is None:
         return ""
-    return f", llama.cpp {build.version}, built for {', '.join(build.simd) or 'any processor'}"
+    rpc = ", with RPC" if build.rpc else ""
+    return f", llama.cpp {build.version}, built for {', '.join(build.simd) or 'any processor'}{rpc}"
 
 
 def _models(models: tuple[LocalModel, ...], page: _Page) -> Iterator[str]:

@@ -23,6 +23,7 @@ def fit(
     as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for programs.")] = False,
     context: options.Context = None,
     kv_type: options.KvType = None,
+    rpc: options.Rpc = None,
     offline: options.Offline = None,
 ) -> int:
     """Show what fits this machine: every quantization of MODEL, or every model known by name.
@@ -34,7 +35,7 @@ def fit(
     from edgellm.cli import doctor
     from edgellm.fit.choice import choose
 
-    settings = config.load({"context": context, "kv_type": kv_type, "offline": offline})
+    settings = config.load({"context": context, "kv_type": kv_type, "rpc": rpc, "offline": offline})
     planner, found = doctor.shown("looking at models and this machine", lambda: _plans(settings, model))
     chosen = _chosen(found, choose)
     taken = doctor.shown("choosing", lambda: _taken(settings, model, planner)) if model is not None else {}
@@ -55,12 +56,13 @@ def _plans(settings: Settings, model: str | None) -> tuple[Planner, Found]:
     import msgspec
 
     from edgellm.machine import bandwidth, machine as machines, measurements
-    from edgellm.runtime import candidates, planned, threads
+    from edgellm.runtime import candidates, planned, rpc_servers, threads
 
     kept = measurements.kept()
     machine = machines.detect(kept=kept)
     machine = msgspec.structs.replace(machine, bandwidth=bandwidth.measured(machine, kept))
     used = msgspec.structs.replace(settings.model_settings(), threads=threads.threads(settings, machine))
+    machine = rpc_servers.with_servers(machine, settings.rpc, offline=settings.offline)
     planner = planned.planner(machine, used, kept)
     found = candidates.of_catalog() if model is None else candidates.of_name(model, offline=settings.offline)
     pairs = [(each, _plan(planner, each)) for each in found if not each.facts.pooling]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 import typer
 
 from edgellm.fit import words
+from edgellm.fit.verdict import device_room
 
 if TYPE_CHECKING:
     from edgellm.fit.plan import Plan, Planner
@@ -88,7 +89,7 @@ def _cells(candidate: Candidate, plan: Plan, chosen: Sequence[Plan], by_model: b
 
 def _shares(plan: Plan) -> bool:
     """Whether what the GPU takes is already counted with the computer's memory."""
-    return plan.memory.gpu <= plan.memory.weights
+    return not plan.placement.servers and plan.memory.gpu <= plan.memory.weights
 
 
 def _line(row: tuple[str, ...], widths: Sequence[int], colour: bool) -> str:
@@ -122,8 +123,11 @@ def _refusal(rows: Sequence[tuple[Candidate, Plan]], planner: Planner) -> str:
 
 def _notes(planner: Planner, rows: Sequence[tuple[Candidate, Plan]], *, single: bool) -> str:
     machine = planner.machine
-    gpus = "".join(f", {gpu.name} with {words.size(gpu.free)} free" for gpu in machine.gpus)
+    own = (gpu for gpu in machine.gpus if gpu.kind != "rpc")
+    lent = [f"{gpu.name} with {words.size(device_room(gpu))} to lend" for gpu in machine.gpus if gpu.kind == "rpc"]
+    gpus = "".join(f", {gpu.name} with {words.size(gpu.free)} free" for gpu in own)
     notes = [f"This machine: {words.size(machine.usable_memory)} of memory free, {machine.threads} fast cores{gpus}."]
+    notes += [f"RPC servers: {', '.join(lent)}."] if lent else []
     if any(not candidate.read for candidate, _ in rows):
         notes.append("~ is estimated; exact once the model is here.")
     if not single:

@@ -19,6 +19,7 @@ from edgellm.cli import (
     doctor,
     fit,
     keys,
+    lend,
     models,
     prune,
     ps,
@@ -54,6 +55,7 @@ app = typer.Typer(name="edgellm", cls=Group, no_args_is_help=True, add_completio
 app.command(cls=Command)(run.run)
 app.command(cls=Command)(chat.chat)
 app.command(cls=Command)(serve.serve)
+app.command(cls=Command)(lend.lend)
 app.command(cls=Command)(connect.connect)
 app.command(cls=Command)(ps.ps)
 app.command(cls=Command)(stop.stop)

@@ -53,6 +53,14 @@ Backend = Annotated[
         rich_help_panel=_MODEL,
     ),
 ]
+Rpc = Annotated[
+    str | None,
+    typer.Option(
+        metavar="HOST:PORT,...",
+        help="Computers that lend their memory for layers; trusted networks only (docs/rpc.md).",
+        rich_help_panel=_MODEL,
+    ),
+]
 Offline = Annotated[
     bool | None,
     typer.Option("--offline", metavar="", help="Never use the network.", rich_help_panel=_MODEL, show_default=False),

@@ -42,6 +42,7 @@ def run(
     kv_type: options.KvType = None,
     flash_attention: options.FlashAttention = None,
     backend: options.Backend = None,
+    rpc: options.Rpc = None,
     offline: options.Offline = None,
     local: options.Local = False,
     log_level: options.LogLevel = None,
@@ -67,6 +68,7 @@ def run(
             "kv_type": kv_type,
             "flash_attention": flash_attention,
             "backend": backend,
+            "rpc": rpc,
             "offline": offline,
             "log_level": log_level,
         }
@@ -79,6 +81,7 @@ def run(
         kv_type=kv_type,
         flash_attention=flash_attention,
         backend=backend,
+        rpc=rpc,
     )
     text = asked.gather(prompt, exact=raw)
     if text is None and not raw:

@@ -7,6 +7,7 @@ from bisect import bisect_right
 from msgspec.structs import replace
 
 from edgellm.catalog.metadata import ModelFacts
+from edgellm.fit import spread
 from edgellm.fit.memory import memory
 from edgellm.fit.placement import Placement
 from edgellm.fit.speed import Known, predict
@@ -20,6 +21,8 @@ def place(facts: ModelFacts, base: Placement, machine: Machine, known: Known = (
     A mixture of experts that does not fit whole may leave its experts to the processor, where that is faster than
     leaving whole layers: the rest of each layer is small, and all of it is used for every token.
     """
+    if any(gpu.kind == "rpc" for gpu in machine.gpus):
+        return spread.place(facts, base, machine, wanted=wanted)
     most = len(facts.layers) + 1
     most = most if wanted < 0 else min(wanted, most)
     room = gpu_room(machine)

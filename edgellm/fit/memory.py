@@ -64,7 +64,9 @@ class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
     host: int
     """Our processes and the vocabulary."""
     gpu: int = 0
-    """What lies in the GPU's own memory."""
+    """What lies in the GPU's own memory, and in that of other computers."""
+    remote: int = 0
+    """Of that, what lies in other computers' memory."""
 
     @property
     def total(self) -> int:
@@ -79,17 +81,21 @@ class MemoryUse(msgspec.Struct, frozen=True, kw_only=True):
 
 def memory(facts: ModelFacts, placement: Placement, simd: Collection[str] = (), *, unified: bool = False) -> MemoryUse:
     """What the model takes, placed so, on a processor with these `simd` instructions; a GPU may be `unified`."""
-    gpu_weights = _gpu_weights(facts, placement)
-    gpu_kv = kv_bytes(facts, placement, placement.on_gpu(facts))
-    gpu_state = state_bytes(placement, placement.on_gpu(facts))
+    on_gpu, away = placement.on_gpu(facts), placement.away(facts)
     compute = compute_bytes(facts, placement, placement.parallel)
-    gpu_compute = compute if placement.gpu_layers else 0
-    gpu = gpu_weights + gpu_kv + gpu_state + gpu_compute
-    # A tied output on the GPU is a second copy of the embedding, which is always looked up by the processor.
-    twice = facts.output_bytes if facts.tied and placement.gpu_layers and not unified else 0
-    weights = facts.weight_bytes + twice - (0 if unified else gpu_weights)
+    output = facts.output_bytes if placement.gpu_layers else 0
+    gpu_weights = _weights(placement, on_gpu) + output
+    gpu = gpu_weights + _cells(facts, placement, on_gpu) + compute * _used(placement.shares, placement.gpu_layers)
+    remote_weights = _weights(placement, away) + (output if placement.output_away else 0)
+    servers = _used(placement.shares[: placement.servers], 0)
+    # What a unified GPU has is in the computer's memory all the same.
+    gone = remote_weights if unified else gpu_weights
+    # A tied output elsewhere is a second copy of the embedding, which is always looked up by the processor.
+    twice = output if facts.tied and (placement.output_away or not unified) else 0
+    weights = facts.weight_bytes + twice - gone
     share = 1 - gpu_weights / max(1, streamed_bytes(facts))
-    cpu_layers = facts.layers if unified else placement.on_cpu(facts)
+    first = len(facts.layers) - len(on_gpu)
+    cpu_layers = (*facts.layers[:first], *facts.layers[first + len(away if unified else on_gpu) :])
     return MemoryUse(
         weights=weights,
         repacked=round(repacked_bytes(facts, simd) * max(0.0, share)) if facts.format == "gguf" else 0,
@@ -98,6 +104,7 @@ def memory(facts: ModelFacts, placement: Placement, simd: Collection[str] = (), 
         compute=compute + placement.slots * facts.vocabulary * _FLOAT,
         host=HOST_BYTES + _tables(facts),
         gpu=gpu,
+        remote=remote_weights + _cells(facts, placement, away) + compute * servers,
     )
 
 
@@ -164,9 +171,18 @@ def _expert_width(facts: ModelFacts) -> int:
     return round(facts.experts_used * elements / (3 * facts.embedding * facts.experts))
 
 
-def _gpu_weights(facts: ModelFacts, placement: Placement) -> int:
-    layers = sum(layer.weights - placement.cpu_experts * layer.experts for layer in placement.on_gpu(facts))
-    return layers + (facts.output_bytes if placement.gpu_layers else 0)
+def _weights(placement: Placement, layers: Collection[LayerFacts]) -> int:
+    """Of `layers` on a device."""
+    return sum(layer.weights - placement.cpu_experts * layer.experts for layer in layers)
+
+
+def _cells(facts: ModelFacts, placement: Placement, layers: Collection[LayerFacts]) -> int:
+    return kv_bytes(facts, placement, layers) + state_bytes(placement, layers)
+
+
+def _used(shares: Collection[int], layers: int) -> int:
+    """How many devices compute; one, where nobody said how `layers` are shared."""
+    return sum(share > 0 for share in shares) or (layers > 0)
 
 
 def _tables(facts: ModelFacts) -> int:

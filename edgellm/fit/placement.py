@@ -27,6 +27,10 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     flash_attention: bool = True
     gpu_layers: int = 0
     """The last so many layers are on the GPU, the output being the first to go: one more than all of them is all."""
+    shares: tuple[int, ...] = ()
+    """Of `gpu_layers`, how many each device has, where RPC servers are among them; theirs come first."""
+    servers: int = 0
+    """How many of the devices are RPC servers'."""
     cpu_experts: bool = False
     """Routed experts stay in the computer's memory, whatever `gpu_layers` says."""
 
@@ -44,6 +48,16 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
         """The layers that the GPU holds."""
         count = min(max(self.gpu_layers - 1, 0), len(facts.layers))
         return facts.layers[len(facts.layers) - count :]
+
+    def away(self, facts: ModelFacts) -> tuple[LayerFacts, ...]:
+        """The layers that RPC servers hold: the first of those that are on devices."""
+        return self.on_gpu(facts)[: sum(self.shares[: self.servers])]
+
+    @property
+    def output_away(self) -> bool:
+        """Whether the output, which the last device has, is on an RPC server."""
+        used = [index for index, share in enumerate(self.shares) if share]
+        return bool(used) and used[-1] < self.servers
 
     def on_cpu(self, facts: ModelFacts) -> tuple[LayerFacts, ...]:
         """The layers that the GPU does not hold."""

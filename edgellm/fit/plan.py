@@ -52,8 +52,10 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
         The GPU's share is left as it was unless the plan limits it: the backend knows better what it can use.
         """
         decided: dict[str, Any] = {"context": self.placement.context, "slots": self.placement.slots}
-        if self.limited:
+        if self.limited or self.placement.shares:
             decided |= {"gpu_layers": self.placement.gpu_layers, "cpu_experts": self.placement.cpu_experts}
+        if self.placement.shares and not settings.layer_split:
+            decided["layer_split"] = ",".join(map(str, self.placement.shares))
         return {name: value for name, value in decided.items() if value != getattr(settings, name)}
 
 

@@ -22,6 +22,8 @@ from edgellm.machine.measurements import DecodeSpeed, Key
 KIND = "decode"
 ON_GPU = " gpu"
 """Ends the `build` of a measurement taken with layers on a GPU."""
+WITH_SERVERS = " rpc"
+"""The same, where any were on RPC servers."""
 TYPICAL_CONTEXT = 1024
 """Tokens of context that a speed is told for, unless somebody asks for another."""
 
@@ -54,7 +56,7 @@ _OF_BANDWIDTH = 0.8
 _CORE_RATE = 11e9
 """Bytes of Q8_0 that one core gets through in a second, where memory is fast enough (the same EPYC)."""
 _CORE_COMPUTE = 80e9
-_GPU_BANDWIDTH = {"cuda": 300e9, "rocm": 300e9, "vulkan": 150e9, "metal": 100e9}
+_GPU_BANDWIDTH = {"cuda": 300e9, "rocm": 300e9, "vulkan": 150e9, "metal": 100e9, "rpc": 30e9}
 _GPU_COMPUTE = 8e12
 _CLOSE = 1.5
 
@@ -122,10 +124,12 @@ class _Like:
 
     def __init__(self, machine: Machine, known: Known, threads: int, *, on_gpu: bool) -> None:
         self._machine, self._threads, self._on_gpu = machine, threads, on_gpu
+        with_servers = any(gpu.kind == "rpc" for gpu in machine.gpus)
+        ending = WITH_SERVERS if with_servers else ON_GPU if on_gpu else ""
         here = [
             (key, value)
             for key, value in known
-            if key.machine == machine.id and key.build.endswith(ON_GPU) == on_gpu and value.ms_per_token > 0
+            if key.machine == machine.id and _ending(key.build) == ending and value.ms_per_token > 0
         ]
         same = [pair for pair in here if pair[0].threads == threads]
         self._known = same or here
@@ -157,6 +161,10 @@ class _Like:
             processor = min(processor, _OF_BANDWIDTH * self._machine.bandwidth)
         graphics = max((_gpu_rate(gpu, self._machine) for gpu in self._machine.gpus), default=processor)
         return max(cost.cpu / processor + cost.gpu / graphics, 1e-6)
+
+
+def _ending(build: str) -> str:
+    return next((ending for ending in (ON_GPU, WITH_SERVERS) if build.endswith(ending)), "")
 
 
 def _gpu_rate(gpu: Gpu, machine: Machine) -> float:

@@ -32,7 +32,7 @@ def tokens(count: int) -> str:
 def reasons(plan: Plan, facts: ModelFacts, machine: Machine, settings: ModelSettings) -> tuple[str, ...]:
     """Why the plan is as it is, a sentence without its full stop each."""
     found = [plan.backend.reason, _memory(plan, machine), _context(plan, facts, settings)]
-    found += [_graphics(plan, facts), _slots(plan, settings), _BASES[plan.speed.basis]]
+    found += [_graphics(plan, facts, machine), _slots(plan, settings), _BASES[plan.speed.basis]]
     if plan.draft:
         found.append(f"{plan.draft} may guess ahead for it, where it is on this machine")
     return tuple(text for text in found if text)
@@ -40,8 +40,10 @@ def reasons(plan: Plan, facts: ModelFacts, machine: Machine, settings: ModelSett
 
 def _memory(plan: Plan, machine: Machine) -> str:
     use, room = plan.memory, machine.usable_memory
-    on_gpu = use.gpu and not any(gpu.unified for gpu in machine.gpus)
-    beside = f", and {size(use.gpu)} of the {size(gpu_room(machine))} that the GPU has to spare" if on_gpu else ""
+    on_gpu = use.gpu and (plan.placement.servers or not any(gpu.unified for gpu in machine.gpus))
+    owner = "RPC servers have" if plan.placement.servers == len(machine.gpus) else "GPU and the RPC servers have"
+    owner = owner if plan.placement.servers else "GPU has"
+    beside = f", and {size(use.gpu)} of the {size(gpu_room(machine))} that the {owner} to spare" if on_gpu else ""
     text = f"it takes {size(use.total)} of the {size(room)} that are free{beside}"
     dropped = use.total - use.needed
     if plan.verdict == "tight" and use.total > room and dropped:
@@ -59,15 +61,27 @@ def _context(plan: Plan, facts: ModelFacts, settings: ModelSettings) -> str:
     return f"a context of {tokens(plan.context)}"
 
 
-def _graphics(plan: Plan, facts: ModelFacts) -> str:
-    layers, placed = len(facts.layers), plan.placement
+def _graphics(plan: Plan, facts: ModelFacts, machine: Machine) -> str:
+    count, placed = len(facts.layers), plan.placement
+    if placed.servers:
+        return layers(plan, facts, machine)
     if not placed.gpu_layers:
         return ""
     if placed.cpu_experts:
         return "the experts stay in the computer's memory, all else is on the GPU"
-    if placed.gpu_layers > layers:
+    if placed.gpu_layers > count:
         return "all of it is on the GPU"
-    return f"{placed.gpu_layers - 1} of {layers} layers and the output are on the GPU, which has no memory for more"
+    return f"{placed.gpu_layers - 1} of {count} layers and the output are on the GPU, which has no memory for more"
+
+
+def layers(plan: Plan, facts: ModelFacts, machine: Machine) -> str:
+    """Where they are, with RPC servers among those that have some; the output counts as one more layer."""
+    shares = [(count, gpu.name) for count, gpu in zip(plan.placement.shares, machine.gpus, strict=False) if count]
+    here = len(facts.layers) + 1 - plan.placement.gpu_layers
+    shares += [(here, "this computer")] if here else []
+    if len(shares) == 1 and not here:
+        return f"all layers are on {shares[0][1]}"
+    return f"of {len(facts.layers) + 1} layers " + ", ".join(f"{count} are on {name}" for count, name in shares)
 
 
 def _slots(plan: Plan, settings: ModelSettings) -> str:

@@ -16,7 +16,8 @@ from edgellm.machine import amd_sysfs, nvidia_smi
 from edgellm.machine.command import Command, script
 from edgellm.machine.measurements import Key, Measurements
 
-Kind = Literal["cuda", "metal", "rocm", "vulkan"]
+Kind = Literal["cuda", "metal", "rocm", "vulkan", "rpc"]
+"""How it is reached; rpc is a device of another computer, which no probe finds: settings name it."""
 
 FIRST_PATIENCE_S = 5.0
 """How long a driver may take that was never heard before: one that sleeps needs seconds to wake."""

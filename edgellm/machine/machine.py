@@ -80,7 +80,8 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
 
         The memory counts in whole GiB, because firmware and kernels reserve a little more or less of it at each start.
         """
-        gpus = sorted(f"{gpu.kind} {gpu.name} {round(gpu.total / GIB)}" for gpu in self.gpus)
+        own = (gpu for gpu in self.gpus if gpu.kind != "rpc")
+        gpus = sorted(f"{gpu.kind} {gpu.name} {round(gpu.total / GIB)}" for gpu in own)
         cores = f"{self.physical_cores} {self.performance_cores} {self.logical_cores}"
         parts = (self.arch, self.processor, cores, str(round(self.total_memory / GIB)), *gpus)
         return blake2b("\n".join(parts).encode("utf-8", "replace"), digest_size=6).hexdigest()

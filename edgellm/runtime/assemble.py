@@ -14,6 +14,7 @@ from edgellm import paths
 from edgellm.catalog import catalog
 from edgellm.config import ModelSettings, Settings
 from edgellm.errors import UnsupportedModel
+from edgellm.fit import words
 from edgellm.machine.machine import Machine, detect
 from edgellm.machine.measurements import kept
 from edgellm.model import ModelInfo
@@ -23,6 +24,7 @@ from edgellm.runtime.locate import Located, locate
 from edgellm.runtime.native_choice import STOCK, Native, native_for
 from edgellm.runtime.planned import planned
 from edgellm.runtime.process_model import ProcessModel
+from edgellm.runtime.rpc_servers import with_servers
 from edgellm.runtime.speed_watch import describe, watched
 from edgellm.runtime.threads import threads
 
@@ -65,6 +67,7 @@ def open_located(found: Located, settings: Settings, machine: Machine, progress:
         raise UnsupportedModel(f"{found.path} makes embeddings and writes no text. Name a model that does.")
     notes = (found.reason,) if found.reason else ()
     info = ModelInfo(name=found.name, backend=_BACKEND, sampling=found.sampling, notes=notes)
+    machine = with_servers(machine, settings.rpc, offline=settings.offline)
     chosen = msgspec.structs.replace(settings.model_settings(), threads=threads(settings, machine))
     native = _native(found, chosen, machine, progress)
     chosen = msgspec.structs.replace(chosen, backend=native.name)
@@ -77,6 +80,8 @@ def open_located(found: Located, settings: Settings, machine: Machine, progress:
         "settings": msgspec.to_builtins(plan.settings if plan is not None else chosen),
         "sampling": msgspec.to_builtins(info.sampling),
     }
+    if plan is not None and plan.plan.placement.servers:
+        info = msgspec.structs.replace(info, notes=(*info.notes, f"{words.layers(plan.plan, plan.facts, machine)}."))
     if plan is not None:
         arguments["watch"] = describe(plan.facts, plan.plan.placement)
     if (draft := _draft(found, settings, progress)) is not None:

@@ -71,6 +71,8 @@ def draft_settings(target: ModelSettings, limits: Limits) -> ModelSettings:
         target,
         context=min(limits.cells, max(_CELLS, limits.cells // 2)),
         slots=target.parallel,
+        rpc="",  # each token of it would go over the network and back
+        layer_split="",
         gpu_layers=0 if target.gpu_layers == 0 else -1,
     )
 

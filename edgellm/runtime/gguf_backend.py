@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 def load(path: Path, settings: ModelSettings) -> Backend:
-    """Raises what the backend raises, and Unsupported where the library is not installed."""
+    """Raises what the backend raises, Unsupported where the library is not installed or has no RPC, and Unavailable
+    where an RPC server cannot be had.
+    """
     if settings.backend == "ik":
         from edgellm.backends import ik
         from edgellm.errors import Unsupported
@@ -22,7 +24,27 @@ def load(path: Path, settings: ModelSettings) -> Backend:
         return ik.backend(path, settings)
     from edgellm.backends.llamacpp import LlamaCppBackend
 
+    if settings.rpc:
+        return _with_servers(path, settings)
     return LlamaCppBackend.load(path, settings)
+
+
+def _with_servers(path: Path, settings: ModelSettings) -> Backend:
+    from edgellm.backends.llamacpp import LlamaCppBackend, rpc
+    from edgellm.runtime import rpc_servers
+
+    endpoints = rpc_servers.checked(settings.rpc)
+    rpc_servers.ask(endpoints)  # native code would end the process without a word
+    watched: list[float] = []
+
+    def progress(fraction: float) -> None:
+        if not watched and fraction > 0:
+            watched.append(fraction)
+            rpc.watch(endpoints)
+
+    backend = LlamaCppBackend.load(path, settings, progress)
+    rpc.watch(endpoints)
+    return backend
 
 
 def build_id(settings: ModelSettings) -> str:
@@ -33,4 +55,4 @@ def build_id(settings: ModelSettings) -> str:
         return ik.build_id()
     from edgellm.backends.llamacpp import build_id as stock
 
-    return stock()
+    return f"{stock()}; {settings.rpc} {settings.layer_split}" if settings.rpc else stock()

@@ -20,9 +20,12 @@ from edgellm.runtime.spawn import exit_words
 
 State = Literal["used", "not used", "missing", "broken"]
 
-KIND = "build"
+KIND = "llamacpp_build"
 PATIENCE_S = 60.0
 """For loading a native library, which may come from a slow disk."""
+
+_OTHER_LIBRARIES = "LLAMA_CPP_LIB_PATH"
+"""Names a folder that the binding takes its libraries from instead."""
 
 _ADVICE = "pip install --force-reinstall --no-cache-dir --no-binary {package} {package}=={version}"
 _GPU_FLAGS = {"cuda": "GGML_CUDA", "rocm": "GGML_HIP", "vulkan": "GGML_VULKAN", "metal": "GGML_METAL"}
@@ -136,7 +139,8 @@ def _asked(machine: Machine, kept: Measurements) -> Build | _Failed:
     spec = importlib.util.find_spec("llama_cpp")
     if spec is None or spec.origin is None:
         return _Failed(f"{PACKAGE} is not installed")
-    version = f"{_version(PACKAGE)} {_changed(Path(spec.origin).parent)}"
+    folder = Path(os.environ.get(_OTHER_LIBRARIES) or Path(spec.origin).parent / "lib")
+    version = f"{_version(PACKAGE)} {_changed(folder)} {os.environ.get(_OTHER_LIBRARIES, '')}".rstrip()
     key = Key(model=spec.origin, build=version, threads=0, machine=machine.id)  # a new GPU may be one it can use
     known = kept.read(KIND, key, Build)
     if known is not None:
@@ -147,9 +151,9 @@ def _asked(machine: Machine, kept: Measurements) -> Build | _Failed:
     return found
 
 
-def _changed(package: Path) -> float:
-    """When the newest of the package's libraries was written: another build may have the same version."""
-    libraries = [path for path in (package / "lib").glob("*") if path.is_file()]
+def _changed(folder: Path) -> float:
+    """When the newest of the libraries there was written: another build may have the same version."""
+    libraries = [path for path in folder.glob("*") if path.is_file()]
     return max((path.stat().st_mtime for path in libraries), default=0.0)
 
 

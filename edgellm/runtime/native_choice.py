@@ -80,6 +80,8 @@ def obstacle(settings: ModelSettings, machine: Machine) -> str:
         return "it is for x86-64 processors"
     if machine.gpus and settings.gpu_layers != 0:
         return "this machine has a GPU"
+    if settings.rpc:
+        return "it has no RPC that fits"
     if settings.kv_type != "f16" or settings.flash_attention == "on":
         return "it cannot compute with these settings of KV cache and attention"
     return ""

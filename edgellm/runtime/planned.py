@@ -29,7 +29,8 @@ class Planned(msgspec.Struct, frozen=True):
 def planner(machine: Machine, settings: ModelSettings, measurements: Measurements | None = None) -> Planner:
     """For `machine`, with all that was measured on it and what its backend can use."""
     store = measurements or kept()
-    return Planner(machine, settings, store.all(KIND, DecodeSpeed), offload=_can_offload(machine, store))
+    offload = any(gpu.kind == "rpc" for gpu in machine.gpus) or _can_offload(machine, store)
+    return Planner(machine, settings, store.all(KIND, DecodeSpeed), offload=offload)
 
 
 def planned(path: Path, name: str, settings: Settings, machine: Machine, chosen: ModelSettings) -> Planned | None:
@@ -57,9 +58,10 @@ def identity(path: Path) -> str:
 
 def _refusal(plan: Plan, facts: ModelFacts, planning: Planner) -> NotEnoughMemory:
     needed, room = plan.memory.needed, planning.machine.usable_memory
+    besides = f" besides {words.size(plan.memory.remote)} on RPC servers" if plan.memory.remote else ""
     return NotEnoughMemory(
-        f"{plan.model} needs {words.size(needed)} of memory with a context of {words.tokens(plan.context)}, and "
-        f"{words.size(room)} are free. {nearest(plan, facts, planning)} "
+        f"{plan.model} needs {words.size(needed)} of memory{besides} with a context of {words.tokens(plan.context)}, "
+        f"and {words.size(room)} are free. {nearest(plan, facts, planning)} "
         "EDGELLM_MEMORY_CHECK=false has it loaded all the same.",
         needed=needed,
         available=room,

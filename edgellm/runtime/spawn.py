@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from edgellm import errors
+from edgellm.backends.llamacpp.rpc import LOST as RPC_LOST
 
 
 def spawn(log: Path | None) -> subprocess.Popen[bytes]:
@@ -43,6 +44,8 @@ def spawn(log: Path | None) -> subprocess.Popen[bytes]:
 
 def exit_words(code: int) -> str:
     """An exit code as people know it: a signal's name, or a Windows status in hexadecimal."""
+    if code == RPC_LOST:
+        return "an RPC server that held layers of it broke off: see whether it still runs and can be reached"
     if code < 0:
         try:
             return f"killed by {signal.Signals(-code).name}"

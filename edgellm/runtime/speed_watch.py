@@ -102,11 +102,12 @@ def key(path: Path, settings: ModelSettings, placement: Placement) -> Key:
     """Under which the speed of the GGUF file at `path` is kept."""
     from edgellm.backends.llamacpp.identity import identity
     from edgellm.backends.llamacpp.threads import default_threads
-    from edgellm.fit.speed import ON_GPU
+    from edgellm.fit.speed import ON_GPU, WITH_SERVERS
     from edgellm.machine.machine import detect
     from edgellm.runtime.gguf_backend import build_id
 
-    build = f"{build_id(settings)}; {placement.kv_type}{ON_GPU if placement.gpu_layers else ''}"
+    ending = WITH_SERVERS if placement.servers else ON_GPU if placement.gpu_layers else ""
+    build = f"{build_id(settings)}; {placement.kv_type}{ending}"
     return Key(identity(path).hex(), build, settings.threads or default_threads(), detect().id)
 
 

@@ -18,6 +18,7 @@ from edgellm.fit.choice import FLUENT
 from edgellm.fit.plan import Plan, Planner
 from edgellm.fit.variants import guessed
 from edgellm.runtime.known_facts import facts_of
+from edgellm.runtime.rpc_servers import with_servers
 from edgellm.runtime.threads import saves_power, threads
 
 _HOPELESS = 1.5
@@ -74,7 +75,7 @@ def planner_of(settings: Settings) -> Planner:
     from edgellm.machine.machine import detect
     from edgellm.runtime.planned import planner
 
-    machine = detect()
+    machine = with_servers(detect(), settings.rpc, offline=settings.offline)
     return planner(machine, msgspec.structs.replace(settings.model_settings(), threads=threads(settings, machine)))
 
 

@@ -124,3 +124,15 @@ def test_models_tell_whether_they_fit() -> None:
     lines = text(found, width=80).splitlines()
     assert [line.split()[-1] for line in lines if " 5 B " in line] == ["fits", "tight", "no"]
     assert not any(model.name == "no" and "-m no" in step.command for model in models for step in found.next)
+
+
+def test_rpc_servers_and_what_is_wrong_with_them() -> None:
+    server = Gpu(name="192.168.1.20:50052", kind="rpc", total=16 * GIB, free=16 * GIB)
+    assert (
+        lines_of(on(PLAIN, servers=(server,)))["RPC server"] == "192.168.1.20:50052: 17.2 GB, 12.9 GB of it for layers"
+    )
+    assert "nothing listens" in lines_of(on(PLAIN, servers_problem="nothing listens there"))["RPC servers"]
+    built = Build(version="1", offload=True, rpc=True)
+    assert "any processor, with RPC" in text(
+        on(PLAIN, msgspec.structs.replace(USED, build=built, version="1")), width=100
+    )

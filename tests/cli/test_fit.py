@@ -9,7 +9,8 @@ import pytest
 from edgellm.cli import fit as command_module
 from edgellm.cli.fit_text import WIDTH
 from edgellm.machine import bandwidth, machine as machines
-from edgellm.machine.machine import Machine
+from edgellm.machine.machine import Gpu, Machine
+from edgellm.runtime import rpc_servers
 from tests import tiny_model
 from tests.fit import examples
 
@@ -78,3 +79,14 @@ def test_an_alias_of_several_tells_which_it_stands_for(
     assert found["taken"] in {row["model"] for row in found["models"]} and found["reason"]
     command_module.fit("code")
     assert f"code is {found['taken']} here: " in capsys.readouterr().out
+
+
+def test_servers_that_lend_their_memory(
+    machine: list[Machine], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    lent = Gpu(name="127.0.0.1:50052", kind="rpc", total=16 * 10**9, free=8 * 10**9)
+    monkeypatch.setattr(rpc_servers, "ask", lambda endpoints: rpc_servers.Lent((lent,)))
+    assert command_module.fit(str(tiny_model.build(tmp_path)), rpc="127.0.0.1:50052") == 0
+    shown = " ".join(capsys.readouterr().out.split())
+    assert "all layers are on 127.0.0.1:50052" in shown
+    assert "RPC servers: 127.0.0.1:50052 with 7.5 GB to lend." in shown

@@ -21,6 +21,8 @@ class Build(msgspec.Struct, frozen=True, kw_only=True):
     version: str
     offload: bool
     """Whether layers can be put on a GPU."""
+    rpc: bool = False
+    """Whether it can use other computers' memory."""
     simd: tuple[str, ...] = ()
     gpus: tuple[str, ...] = ()
 
@@ -34,9 +36,20 @@ def build() -> Build:
     return Build(
         version=binding.llama_version().decode("utf-8", "replace"),
         offload=offload,
+        rpc=_has_rpc(library),
         simd=simd(binding.llama_print_system_info().decode("utf-8", "replace")),
         gpus=_devices(binding._lib) if offload else (),
     )
+
+
+def _has_rpc(library: Any) -> bool:
+    from edgellm.errors import Unsupported
+
+    try:
+        library.devices().check()
+    except Unsupported:
+        return False
+    return True
 
 
 def simd(system_info: str) -> tuple[str, ...]:

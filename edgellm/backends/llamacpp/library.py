@@ -13,10 +13,11 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from edgellm.backends.llamacpp import expert_override
+from edgellm.backends.llamacpp import expert_override, rpc
 from edgellm.backends.llamacpp.log import ERROR, NativeLog
 from edgellm.backends.llamacpp.threads import default_threads
 from edgellm.config import ModelSettings
+from edgellm.errors import Unsupported
 
 NAME = "llama.cpp"
 _PACKAGE = "llama_cpp"
@@ -74,10 +75,16 @@ def _catch_aborts(binding: Any) -> None:
     except AttributeError:
         return  # on Windows only the library that defines a function finds it
     kind = ctypes.CFUNCTYPE(None, ctypes.c_char_p)
-    callback = kind(lambda text: log.write(ERROR, b"native abort: " + (text or b"") + b"\n"))
+    callback = kind(_aborted)
     _callbacks.append(callback)
     set_callback.argtypes, set_callback.restype = [kind], ctypes.c_void_p
     set_callback(callback)
+
+
+def _aborted(text: bytes | None) -> None:
+    log.write(ERROR, b"native abort: " + (text or b"") + b"\n")
+    if b"ggml-rpc" in (text or b""):
+        rpc.on_lost(text or b"")
 
 
 def _choose_processor_code(binding: Any) -> None:
@@ -87,7 +94,7 @@ def _choose_processor_code(binding: Any) -> None:
     """
     folder = Path(binding._lib._name).parent
     try:
-        ggml = ctypes.CDLL(str(folder / "ggml.dll")) if sys.platform == "win32" else binding._lib
+        ggml = _ggml(binding)
         count, load_from = ggml.ggml_backend_reg_count, ggml.ggml_backend_load_all_from_path
     except (AttributeError, OSError):
         return  # a library that is built in another way
@@ -95,6 +102,21 @@ def _choose_processor_code(binding: Any) -> None:
     load_from.argtypes, load_from.restype = [ctypes.c_char_p], None
     if count() == 0:
         load_from(os.fsencode(folder))
+
+
+def _ggml(binding: Any) -> Any:
+    """Where `ggml_backend_*` functions are found: on Windows only in the library that defines them."""
+    folder = Path(binding._lib._name).parent
+    return ctypes.CDLL(str(folder / "ggml.dll")) if sys.platform == "win32" else binding._lib
+
+
+def devices() -> rpc.Devices:
+    """Raises Unsupported where this build does not lend its functions."""
+    binding = load()
+    try:
+        return rpc.Devices(_ggml(binding), Path(binding._lib._name).parent)
+    except (AttributeError, OSError):  # a library that is built in another way
+        raise Unsupported(rpc.NOT_BUILT) from None
 
 
 def address_function(name: str) -> Any:
@@ -111,15 +133,32 @@ def build_id() -> str:
 
 
 def model_params(settings: ModelSettings) -> Any:
+    """With `settings.rpc`, ends the process where a server cannot be had; see `rpc`."""
     binding = load()
     params = binding.llama_model_default_params()
-    params.n_gpu_layers = settings.gpu_layers if binding.llama_supports_gpu_offload() else 0
+    servers = rpc.endpoints(settings.rpc)
+    if servers:
+        devices().add(servers)
+    params.n_gpu_layers = settings.gpu_layers if servers or binding.llama_supports_gpu_offload() else 0
+    _choose_devices(params, settings)
     params.load_mode = binding.LLAMA_LOAD_MODE_MMAP if binding.llama_supports_mmap() else binding.LLAMA_LOAD_MODE_NONE
     if settings.cpu_experts and params.n_gpu_layers:
         overrides = expert_override.overrides(binding)
         params.tensor_buft_overrides = ctypes.addressof(overrides)
         params._overrides = overrides  # as long as the structure that points to them
     return params
+
+
+def _choose_devices(params: Any, settings: ModelSettings) -> None:
+    """Servers that another model of this process has are not for one that names none."""
+    if rpc.is_used() and not settings.rpc:
+        own = devices().own()
+        params._devices = (ctypes.c_void_p * (len(own) + 1))(*own, None)
+        params.devices = ctypes.addressof(params._devices)
+    if settings.layer_split:
+        shares = [float(part) for part in settings.layer_split.split(",")]
+        params._split = (ctypes.c_float * load().llama_max_devices())(*shares)
+        params.tensor_split = params._split
 
 
 def context_params(settings: ModelSettings, cells: int, rows: int) -> Any:
