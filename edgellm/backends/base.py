@@ -17,6 +17,7 @@ class Capabilities:
     copy:   `copy` shares a prefix between slots (else every sequence prefills alone)
     trim:   a slot can be cut at any length (else it can only be cleared)
     ragged: one decode may hold chunks of different lengths
+    together: chunks of several slots cost less together than one by one (else a decode costs the sum of its chunks)
     shift:  positions can be moved (context shift)
     save:   `save` and `restore` work
     """
@@ -24,6 +25,7 @@ class Capabilities:
     copy: bool = True
     trim: bool = True
     ragged: bool = True
+    together: bool = True
     shift: bool = False
     save: bool = False
 

@@ -65,7 +65,10 @@ def engine(
     clock = time.perf_counter
     speculates = settings.speculation != "off" and backend.capabilities.trim
     drafter = load_draft() if speculates and settings.speculation != "ngram" else None
-    proposer = AdaptiveProposer(StepTimes(), clock, drafter, cache(backend.vocabulary.piece)) if speculates else None
+    proposer = None
+    if speculates:
+        times = StepTimes(together=backend.capabilities.together)
+        proposer = AdaptiveProposer(times, clock, drafter, cache(backend.vocabulary.piece))
     made = Engine(
         backend,
         clock=clock,

@@ -123,7 +123,8 @@ class AdaptiveProposer:
         return bool(self._calibrations)
 
     def stepped(self, step: StepRecord) -> None:
-        self.times.observe(step.rows, 1000 * step.decode_s, plain=not step.drafted)
+        sequences = step.rows - step.drafted
+        self.times.observe(step.rows, 1000 * step.decode_s, plain=not step.drafted, sequences=sequences)
         if not step.drafted:
             self.times.observe_host(1000 * (step.whole_s - step.decode_s), step.tokens)
         self._rounds += bool(step.drafted)

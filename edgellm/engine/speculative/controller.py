@@ -71,7 +71,7 @@ class Controller:
         may lose comes on top of them, and nothing is staked.
         """
         times, base = self._times, len(candidates)
-        plain = times.at(base) + times.host * base
+        plain = times.at(base, base) + times.host * base
         if rows <= 0 or not any(each.survival for each in candidates):
             # Most steps of most texts end here, and on a GPU a step may take two milliseconds.
             self._on.difference_update(each.id for each in candidates)
@@ -104,8 +104,8 @@ class Controller:
         """S: of `base` sequences that verify `size` tokens of which `gain` come true; `drafting` in milliseconds."""
         times = self._times
         tokens = base + gain
-        plain = times.at(base) / base + times.host
-        return tokens * plain / (times.at(base + size) + times.host * tokens + drafting)
+        plain = times.at(base, base) / base + times.host
+        return tokens * plain / (times.at(base + size, base) + times.host * tokens + drafting)
 
     def _sizes(self, base: int, most: int) -> list[int]:
         """Sizes that fill the rows to a measured point, and all there is: in between, nothing is known for sure."""
@@ -116,13 +116,14 @@ class Controller:
 
     def _could_begin(self, candidates: Seq[Candidate], sizes: Iterable[int]) -> bool:
         """Whether some of these rounds is within every sequence's share, come what may."""
-        base = len(candidates)
-        worst = min((self._times.at(base + size) for size in sizes), default=0.0) - self._times.at(base)
+        base, at = len(candidates), self._times.at
+        worst = min((at(base + size, base) for size in sizes), default=0.0) - at(base, base)
         return all(each.account.could_begin(worst, each.whole) for each in candidates)
 
     def _bearable(self, candidates: Seq[Candidate], size: int, lengths: Mapping[int, int], spent: float | None) -> bool:
         """Whether every sequence of the step, with a draft or without, can bear that the drafts are wrong."""
-        plain, took = self._times.at(len(candidates)), self._times.at(len(candidates) + size) + (spent or 0.0)
+        base, at = len(candidates), self._times.at
+        plain, took = at(base, base), at(base + size, base) + (spent or 0.0)
         surely = {each.id: 1 + min(each.sure, lengths.get(each.id, 0)) for each in candidates}
         stake = STAKE if spent is None else 0.0
         return all(

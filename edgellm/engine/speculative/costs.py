@@ -30,9 +30,12 @@ class StepTimes:
 
     Plain steps tell how things stand since the points were measured: `drift` is the part by which steps have become
     dearer (with context, which every row attends to, and with heat), below 0 if cheaper.
+
+    `together` is whether rows of several sequences cost what rows of one do; else each sequence costs as much as alone.
     """
 
-    def __init__(self) -> None:
+    def __init__(self, *, together: bool = True) -> None:
+        self._together = together
         self.host = 0.0
         self.drift = 0.0
         self.draft: float | None = None
@@ -70,12 +73,17 @@ class StepTimes:
         """Milliseconds by rows as things stand."""
         return {rows: self.at(rows) for rows in self._points}
 
-    def at(self, rows: int) -> float:
-        """Milliseconds of a decode of `rows` rows; needs at least one point."""
-        return self._measured(rows) * (1 + self.drift)
+    def at(self, rows: int, sequences: int = 1) -> float:
+        """Milliseconds of a decode of `rows` rows of so many sequences; needs at least one point."""
+        return self._plain(rows, sequences) * (1 + self.drift)
 
-    def observe(self, rows: int, milliseconds: float, *, plain: bool) -> None:
-        """A decode of `rows` rows took so long; `plain` if none of them was a draft.
+    def _plain(self, rows: int, sequences: int) -> float:
+        if self._together or sequences <= 1:
+            return self._measured(rows)
+        return sequences * self._measured(rows / sequences)
+
+    def observe(self, rows: int, milliseconds: float, *, plain: bool, sequences: int = 1) -> None:
+        """A decode of `rows` rows of so many sequences took so long; `plain` if none of them was a draft.
 
         Plain steps move the whole curve, others their own point. The first decode after another number of rows is left
         out: the library builds its graph anew.
@@ -83,8 +91,12 @@ class StepTimes:
         first, self._last_rows = rows != self._last_rows, rows
         if first or not self._points or milliseconds <= 0:
             return
-        before = self.at(rows)
+        before = self.at(rows, sequences)
         change = before * _WEIGHT * max(-_LARGEST_INNOVATION, min(_LARGEST_INNOVATION, milliseconds / before - 1.0))
+        if not self._together and sequences > 1:
+            if plain:  # rows that are shared out unevenly tell nothing of any number of them
+                self.drift = max(self.drift + change / self._plain(rows, sequences), -_FASTEST)
+            return
         if not plain or (rows > 1 and rows not in self._times):
             moved = self._measured(rows) + change / (1 + self.drift)
             self._times[rows] = max(moved, _LEAST * self._times[self._points[0]])
@@ -92,8 +104,8 @@ class StepTimes:
             return
         self.drift = max(self.drift + change / self._measured(rows), -_FASTEST)
 
-    def _measured(self, rows: int) -> float:
-        found = self._times.get(rows)
+    def _measured(self, rows: float) -> float:
+        found = self._times.get(int(rows)) if rows == int(rows) else None
         if found is not None:
             return found
         place = bisect_left(self._points, rows)

@@ -58,7 +58,7 @@ class ModelDrafting:
         self.spent: float | None = None
         """Milliseconds that the last `guess` cost, if only to catch up; None where the model was not asked."""
         self._times = times
-        self._draft_times = StepTimes()
+        self._draft_times = StepTimes(together=drafter.backend.capabilities.together)
         self._controller = controller
         self._own: dict[int, _Own] = {}
         self._bests: dict[tuple[int, float], float] = {}
@@ -118,10 +118,10 @@ class ModelDrafting:
 
     def _draft_ms(self, count: int) -> float:
         """Milliseconds of a step that drafts one token for each of `count` sequences."""
-        return self._draft_times.at(max(1, count)) if self._draft_times.points else 0.0
+        return self._draft_times.at(max(1, count), max(1, count)) if self._draft_times.points else 0.0
 
     def _observe(self, count: int, milliseconds: float) -> None:
-        self._draft_times.observe(count, milliseconds, plain=False)
+        self._draft_times.observe(count, milliseconds, plain=False, sequences=count)
         if count == 1:
             self._times.observe_draft(milliseconds, 1)
 
@@ -154,7 +154,7 @@ class ModelDrafting:
         assert self.catch_up_ms is not None and self._times.draft is not None
         catch_up = (lag - 1) * self.catch_up_ms
         speedup = self._best(base, self._alpha(own.record))
-        plain = self._times.at(base)
+        plain = self._times.at(base, base)
         own.on = speedup >= (GO_ON if own.on else BEGIN) and catch_up < (1 - 1 / speedup) * plain * left
         most = min(LONGEST, left)
         if not own.on:
