@@ -63,8 +63,11 @@ class ModelSettings(msgspec.Struct, frozen=True, kw_only=True):
         Literal["auto", "on", "off"], Meta(description="Fused attention kernels; auto lets the backend decide.")
     ] = "auto"
     backend: Annotated[
-        Literal["auto", "llama.cpp", "ik"],
-        Meta(description="Library that computes; auto takes the faster of those installed, once tried with the model."),
+        Literal["auto", "llama.cpp", "ik", "mlx", "onnx"],
+        Meta(
+            description="Library that computes; auto takes that of the model's format, and for GGUF files the faster "
+            "of those installed, once tried with the model."
+        ),
     ] = "auto"
     slots: Annotated[
         int, Meta(ge=1, le=256, description="Sequences resident in the KV cache, running or kept for reuse.")

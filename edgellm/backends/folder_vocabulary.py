@@ -15,6 +15,8 @@ from edgellm.errors import LoadError, NotAModel, RequestError
 TOKENIZER = "tokenizer.json"
 _LARGEST = 2**28
 _LONGEST_TEXT = 2**29
+_LEAST_PART = 0.5
+"""Of the model's logits, that some token stands for: models are padded by little."""
 _END_NAMES = ("<|im_end|>", "<|eot_id|>", "<end_of_turn>", "<|end|>", "<|eom_id|>", "<|endoftext|>", "</s>", "<eos>")
 _INFILL = (
     ("<|fim_prefix|>", "<|fim_suffix|>", "<|fim_middle|>"),
@@ -25,20 +27,29 @@ _BYTE = re.compile(r"<0x([0-9A-Fa-f]{2})>\Z")
 
 
 class FolderVocabulary:
-    """Immutable; safe to use from any thread. `size` is the width of the model's logits, perhaps more than tokens."""
+    """Immutable; safe to use from any thread. `size` is the width of the model's logits, perhaps more than tokens.
+
+    Of tokens added to a tokenizer some may be beyond what the model knows; a text that needs them is refused.
+    """
 
     def __init__(self, folder: Path, size: int = 0) -> None:
         """Raises NotAModel or LoadError."""
-        path = folder / TOKENIZER
+        path = self._path = folder / TOKENIZER
         described = _json(path, required=True)
         # Written-out control tokens count as text for one of the two: the switch is for a whole tokenizer.
         self._reading, self._plain = _tokenizer(path), _tokenizer(path)
         self._plain.encode_special_tokens = True
         settings = _json(folder / "tokenizer_config.json")
         added = {int(entry["id"]): entry for entry in described.get("added_tokens") or []}
+        known = self._reading.get_vocab_size(with_added_tokens=True)
+        self._size = size or known
+        if self._reading.get_vocab_size(with_added_tokens=False) > self._size or known < _LEAST_PART * self._size:
+            raise NotAModel(
+                f"{path} has {known:,} tokens and the model {self._size:,}: it is that of another one. "
+                "Download the whole folder of the model again."
+            )
         self._control = {token: str(entry["content"]) for token, entry in added.items() if entry.get("special")}
         self._added = {token: str(entry["content"]) for token, entry in added.items()}
-        self._size = max(size, self._reading.get_vocab_size(with_added_tokens=True))
         self._bytes = _spelling(described)
         self._template = _template(folder, settings)
         self._starts = self._reading.encode("").ids[:1]
@@ -77,8 +88,18 @@ class FolderVocabulary:
             raise RequestError(f"a text of {len(text):,} characters is too long. Send a shorter one.")
         sound = text.encode("utf-16", "surrogatepass").decode("utf-16", "replace")
         ids: list[int] = (self._reading if special else self._plain).encode(sound, add_special_tokens=False).ids
+        if ids and max(ids) >= self._size:
+            raise RequestError("The text has a token that this model does not know. Leave control tokens out of it.")
         starts = self._starts if add_bos and self._starts == [self._bos] else []
         return ids if ids[:1] == starts else starts + ids
+
+    def check(self, width: int) -> None:
+        """Raises NotAModel where the model computes so many logits, and not as many as its settings say."""
+        if width != self._size:
+            raise NotAModel(
+                f"{self._path.parent} is of two models: it computes {width:,} logits, and its settings tell of "
+                f"{self._size:,} tokens. Download it again."
+            )
 
     def piece(self, token: int, *, special: bool = False) -> bytes:
         assert 0 <= token < self._size, token
@@ -102,7 +123,7 @@ class FolderVocabulary:
     def _named(self, name: Any) -> int | None:
         content = name.get("content") if isinstance(name, dict) else name
         token = self._reading.token_to_id(content) if isinstance(content, str) else None
-        return int(token) if token is not None else None
+        return int(token) if token is not None and token < self._size else None
 
     def _end_ids(self, folder: Path) -> frozenset[int]:
         """As the model's files say, and what every chat model ends with where its vocabulary has it."""
@@ -115,9 +136,9 @@ class FolderVocabulary:
 
     def _infill_tokens(self) -> InfillTokens | None:
         for names in _INFILL:
-            prefix, suffix, middle = map(self._reading.token_to_id, names)
-            if None not in (prefix, suffix, middle):
-                others = map(self._reading.token_to_id, ("<|repo_name|>", "<|file_sep|>"))
+            prefix, suffix, middle = map(self._named, names)
+            if prefix is not None and suffix is not None and middle is not None:
+                others = map(self._named, ("<|repo_name|>", "<|file_sep|>"))
                 return InfillTokens(prefix, suffix, middle, *others)
         return None
 

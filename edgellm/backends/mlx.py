@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import zlib
-from hashlib import blake2b
 from pathlib import Path
 from typing import Any, Self
 
@@ -12,6 +11,7 @@ import numpy as np
 
 from edgellm.backends.base import Capabilities, Limits
 from edgellm.backends.batch import Batch, Chunk, Logits
+from edgellm.backends.folder_identity import identity
 from edgellm.backends.folder_vocabulary import FolderVocabulary
 from edgellm.config import ModelSettings
 from edgellm.errors import BackendError, LoadError, NotAModel, OutOfMemory, Unsupported, UnsupportedModel
@@ -67,7 +67,7 @@ class MlxBackend:
         self.limits = Limits(cells, settings.slots, min(settings.batch, cells), rows)
         self._slots: dict[int, list[Any]] = {}
         self._lengths = [0] * settings.slots
-        self._identity = _identity(folder)
+        self._identity = build_id().encode() + identity(folder)
         fresh = cache.make_prompt_cache(self._model)
         plain = all(type(each) is cache.KVCache for each in fresh)
         trims = cache.can_trim_prompt_cache(fresh) and plain
@@ -80,10 +80,13 @@ class MlxBackend:
         try:
             import mlx_lm  # noqa: F401
         except ImportError as error:
-            raise Unsupported(f"mlx-lm is not installed ({error}). Install it with: pip install mlx-lm") from error
+            raise Unsupported(
+                f"mlx-lm is not installed ({error}). Install it with: pip install 'edgellm[mlx]'"
+            ) from error
         try:
             backend = cls(folder, settings)
-            backend.decode([Chunk(0, 0, (backend.vocabulary.bos or backend.vocabulary.eos or 0,))])
+            rows = backend.decode([Chunk(0, 0, (backend.vocabulary.bos or backend.vocabulary.eos or 0,))])
+            backend.vocabulary.check(len(rows.logits(0)))
             backend.trim(0, 0)
         except LoadError:
             raise
@@ -201,15 +204,6 @@ def _unpacked(mx: Any, name: str, shape: list[int], data: bytes) -> Any:
     if name == "bfloat16":
         return mx.array(np.frombuffer(data, np.uint16).reshape(shape)).view(mx.bfloat16)
     return mx.array(np.frombuffer(data, name).reshape(shape))
-
-
-def _identity(folder: Path) -> bytes:
-    digest = blake2b(build_id().encode(), digest_size=16)
-    for path in sorted([*folder.glob("*.safetensors"), folder / "config.json"]):
-        digest.update(f"{path.name} {path.stat().st_size}".encode())
-        with path.open("rb") as file:
-            digest.update(file.read(2**16))
-    return digest.digest()
 
 
 def _info(folder: Path, config: dict[str, Any], context: int, model: Any) -> ModelInfo:

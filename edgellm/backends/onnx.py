@@ -57,7 +57,7 @@ class OnnxRows:
 class OnnxBackend:
     """One model, loaded; every slot is a generator that can go back but neither copy itself nor be saved."""
 
-    capabilities = Capabilities(copy=False, trim=True, ragged=True, shift=False, save=False)
+    capabilities = Capabilities(copy=False, together=False)
 
     def __init__(self, folder: Path, settings: ModelSettings) -> None:
         import onnxruntime_genai as genai
@@ -88,11 +88,12 @@ class OnnxBackend:
         try:
             import onnxruntime_genai  # noqa: F401
         except ImportError as error:
-            words = "onnxruntime-genai is not installed. Install it with: pip install onnxruntime-genai"
+            words = "onnxruntime-genai is not installed. Install it with: pip install 'edgellm[onnx]'"
             raise Unsupported(f"{words} ({error})") from error
         try:
             backend = cls(folder, settings)
-            backend.decode([Chunk(0, 0, (backend.vocabulary.bos or backend.vocabulary.eos or 0,))])
+            rows = backend.decode([Chunk(0, 0, (backend.vocabulary.bos or backend.vocabulary.eos or 0,))])
+            backend.vocabulary.check(len(rows.logits(0)))
             backend.trim(0, 0)
         except LoadError:
             raise

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from edgellm.catalog import found as others, quantization as quantizations
@@ -44,13 +44,24 @@ def of_repository(reference: HubReference, models: Sequence[Found]) -> Found | N
 
 
 def of_entry(entry: Entry, models: Sequence[Found]) -> Found | None:
-    """A file of one of the repositories that this model comes from, in the quantization it is asked for."""
+    """What came of one of the repositories of this model: a file in the quantization it is asked for, or a folder."""
     quantization = entry.asked or quantizations.normal(entry.quantization)
-    repositories: Iterable[str] = (
-        source.repository for source in entry.sources if isinstance(source, HubSource) and source.format == "gguf"
+    sources = [source for source in entry.sources if isinstance(source, HubSource)]
+    found = (
+        of_repository(HubReference(source.repository, quantization), models)
+        if source.format == "gguf"
+        else _folder(source, models)
+        for source in sources
+        if source.format == "gguf" or quantization in source.quantizations
     )
-    found = (of_repository(HubReference(repository, quantization), models) for repository in repositories)
     return next((model for model in found if model is not None), None)
+
+
+def _folder(source: HubSource, models: Sequence[Found]) -> Found | None:
+    """The repository, or the folder in it whose files `source` means."""
+    inside = source.file.rpartition("/")[0]
+    wanted = f"{source.repository}/{inside}".rstrip("/").lower()
+    return next((model for model in models if (model.format, model.name.lower()) == (source.format, wanted)), None)
 
 
 def quantization(model: Found) -> str:

@@ -26,6 +26,7 @@ def bench(
     ] = False,
     rounds: Annotated[int, typer.Option(metavar="N", min=1, max=100, help="Ask every question N times.")] = 1,
     as_json: Annotated[bool, typer.Option("--json", metavar="", help="Print JSON, for programs.")] = False,
+    explain: options.Explain = False,
     compare: Annotated[
         str | None,
         typer.Option(metavar="URL", help="Ask an OpenAI-compatible server the same, in turn.", rich_help_panel=_RIVAL),
@@ -48,6 +49,7 @@ def bench(
 ) -> int:
     """Measure a model: reading, writing, steps of several rows, and guessing ahead by kind of answer."""
     from edgellm import config
+    from edgellm.cli import session
 
     settings = config.load(
         {
@@ -65,7 +67,7 @@ def bench(
         }
     )
     rival = _server(compare, compare_model, api_key) if compare else None
-    report = _measured(settings, rival, quick, rounds)
+    report = _measured(session.open_model(settings, settings.model, explain=explain), settings, rival, quick, rounds)
     if as_json:
         import msgspec
 
@@ -83,13 +85,13 @@ def _server(url: str, name: str, api_key: str) -> Model:
     return OpenAIServer(url, name, api_key)
 
 
-def _measured(settings: Settings, rival: Model | None, quick: bool, rounds: int) -> Report:
+def _measured(model: Model, settings: Settings, rival: Model | None, quick: bool, rounds: int) -> Report:
     from edgellm.cli import session
     from edgellm.cli.benchmark.cases import chosen
     from edgellm.cli.benchmark.measure import Bench
     from edgellm.cli.benchmark.progress import Line
 
-    with session.Session(session.open_model(settings, settings.model)) as opened:
+    with session.Session(model) as opened:
         try:
             if rival is not None:
                 opened.run(rival.start())

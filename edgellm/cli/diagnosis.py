@@ -73,11 +73,18 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
         if any(model.name == self.default and model.origin == "edgellm" for model in self.models):
             return Step("edgellm chat", f"talk to {self.default}"), Step("edgellm serve", "let programs use it")
         fetch = (Step(f"edgellm run {_QUESTION}", f"fetches the model {self.default} first"),) if self.default else ()
-        usable = [model for model in self.models if model.format == "gguf" and model.verdict != "no"]
+        usable = [model for model in self.models if self._runs(model) and model.verdict != "no"]
         model = next(iter(usable), None)
         if model is None:
             return fetch
         return Step(f"edgellm chat -m {model.argument}", f"talk to {model.name}"), *fetch
+
+    def _runs(self, model: LocalModel) -> bool:
+        """Of what is not GGUF a verdict tells that it is no model of embeddings."""
+        if model.format == "gguf":
+            return True
+        used = {backend.name for backend in self.backends if backend.state == "used"}
+        return bool(model.verdict) and {"mlx": "MLX", "onnx": "ONNX Runtime"}.get(model.format) in used
 
     def as_json(self) -> dict[str, Any]:
         """For programs: the same, with what is computed spelled out. Bytes, and bytes a second."""

@@ -102,10 +102,11 @@ def _verdict(model: LocalModel, planner: Planner) -> str:
     from edgellm.runtime.known_facts import facts_of
 
     try:
-        facts = facts_of(Path(model.path)) if model.format == "gguf" else None
+        facts = facts_of(Path(model.path))
     except (EdgeLLMError, OSError):
         return ""
-    return planner.plan(facts).verdict if facts is not None and not facts.pooling else ""
+    plan = None if facts.pooling else planner.plan(facts)
+    return plan.verdict if plan is not None and plan.backend.usable else ""
 
 
 def shown(what: str, work: Callable[[], Result]) -> Result:

@@ -48,8 +48,17 @@ FlashAttention = Annotated[
 Backend = Annotated[
     str | None,
     typer.Option(
-        metavar="auto|llama.cpp|ik",
-        help="Library that computes; auto takes the faster of those installed.",
+        metavar="auto|llama.cpp|ik|mlx|onnx",
+        help="Library that computes; auto takes that of the model's format.",
+        rich_help_panel=_MODEL,
+    ),
+]
+Explain = Annotated[
+    bool,
+    typer.Option(
+        "--explain",
+        metavar="",
+        help="Say on stderr why this model, backend, quantization and threads.",
         rich_help_panel=_MODEL,
     ),
 ]

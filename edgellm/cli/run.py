@@ -26,6 +26,7 @@ def run(
     stats: Annotated[
         bool, typer.Option("--stats", metavar="", help="Print token counts and speeds to stderr.")
     ] = False,
+    explain: options.Explain = False,
     max_tokens: options.MaxTokens = None,
     temperature: options.Temperature = None,
     top_k: options.TopK = None,
@@ -82,6 +83,7 @@ def run(
         flash_attention=flash_attention,
         backend=backend,
         rpc=rpc,
+        explain=explain or None,
     )
     text = asked.gather(prompt, exact=raw)
     if text is None and not raw:
@@ -90,7 +92,7 @@ def run(
         return converse(settings, wishes, system, local=local, own=own)
     if not text:
         raise typer.BadParameter("the prompt is empty")
-    opened = session.open_model(settings, settings.model, local=local, own=own)
+    opened = session.open_model(settings, settings.model, local=local, own=own, explain=explain)
     return _answer(opened, wishes, _input(text, system, raw), stats)
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import typer
+
 from edgellm.cli import options
 
 if TYPE_CHECKING:
@@ -30,6 +32,7 @@ def serve(
     backend: options.Backend = None,
     rpc: options.Rpc = None,
     offline: options.Offline = None,
+    explain: options.Explain = False,
     no_auth: options.NoAuth = False,
     plain: options.Plain = False,
     log_level: options.LogLevel = None,
@@ -73,16 +76,23 @@ def serve(
     log.configure(settings.log_level, settings.log_file)
     view = server.announced if plain or not live_table.possible() else live_table.shown
     if model is None and settings.model == "default":
+        if explain:
+            raise typer.BadParameter("--explain explains one model: name it with -m")
         return server.run(PooledModels(settings), settings, view, preload=False)
-    return server.run(_with_first(settings), settings, view)
+    return server.run(_with_first(settings, explain), settings, view)
 
 
-def _with_first(settings: Settings) -> PooledModels:
+def _with_first(settings: Settings, explain: bool) -> PooledModels:
     """All models, the one that the settings name before them; it is fetched if it is not here."""
     from edgellm.catalog.catalog import looks_like_path
-    from edgellm.cli.session import found
+    from edgellm.cli.session import found, tell
+    from edgellm.machine.machine import detect
+    from edgellm.runtime.assemble import open_located
     from edgellm.server.pooled_models import PooledModels
 
     # A path is nobody's name for a model, and would tell clients where files lie.
     typed = () if looks_like_path(settings.model) else (settings.model,)
-    return PooledModels(settings, found(settings, settings.model), ("default", *typed))
+    first = found(settings, settings.model)
+    if explain:
+        tell(open_located(first, settings, detect()).explanation)  # opening is not loading yet
+    return PooledModels(settings, first, ("default", *typed))

@@ -13,12 +13,15 @@ from edgellm.config import Settings
 from edgellm.model import Model, WrapperModel
 
 if TYPE_CHECKING:
+    from edgellm.runtime.explanation import Explanation
     from edgellm.runtime.locate import Located
 
 Result = TypeVar("Result")
 
 
-def open_model(settings: Settings, name: str, *, local: bool = True, own: Sequence[str] = ()) -> Model:
+def open_model(
+    settings: Settings, name: str, *, local: bool = True, own: Sequence[str] = (), explain: bool = False
+) -> Model:
     """The model called `name`, not loaded yet; fetched first, with a progress bar, if it is not on this machine.
 
     Unless `local`, it is the one of the server that runs for this user, if one does and no options in `own`, which only
@@ -32,10 +35,24 @@ def open_model(settings: Settings, name: str, *, local: bool = True, own: Sequen
         if (served := own_server.model(settings, name, own)) is not None:
             return served
     with Meter() as meter:
-        model = assemble.open_model(name, settings, meter)
+        opened = assemble.open_named(name, settings, meter)
+    model = opened.model
+    if explain:
+        tell(opened.explanation)
     for note in model.info.notes:
         print(note, file=sys.stderr)
     return LoadingShown(model)
+
+
+def tell(explanation: Explanation) -> None:
+    """Why a model is loaded as it is, on stderr."""
+    import shutil
+    import textwrap
+
+    width, indent = max(40, min(100, shutil.get_terminal_size().columns)), " " * 14
+    for label, words in explanation.lines:
+        body = textwrap.fill(f"{label:14}{words}.", width, subsequent_indent=indent, break_on_hyphens=False)
+        print(body, file=sys.stderr)
 
 
 def found(settings: Settings, name: str) -> Located:

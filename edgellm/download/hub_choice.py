@@ -14,6 +14,7 @@ from edgellm.errors import NotAtSource
 
 USUAL = ("Q4_K_M", "Q4_K_S", "Q4_K_L", "Q4_0", "Q4_1", "IQ4_XS", "IQ4_NL", "MXFP4", "Q5_K_M", "Q5_K_S", "Q8_0")
 """What most people take, in the order of taking, where nobody has looked at the machine."""
+_GENERATES = "genai_config.json"
 _BESIDE = ("*.md", ".*", "*/.*", "*.png", "*.jpg", "*.gif", "*.pdf", "*.pt", "*.pth", "*.bin", "*.h5", "original/*")
 """Files that lie in repositories beside a model of several files and are no part of it."""
 
@@ -58,7 +59,11 @@ def _named(source: HubSource, listing: Sequence[str], models: dict[str, tuple[st
 def _folder(source: HubSource, listing: Sequence[str]) -> Choice:
     """A model of the MLX or ONNX kind: every file of the repository that is part of it."""
     names = [file for file in listing if not any(fnmatchcase(file.lower(), pattern) for pattern in _BESIDE)]
-    if any(file.endswith(("genai_config.json", ".onnx")) for file in names):
+    if inside := sorted(file.removesuffix(_GENERATES) for file in names if file.endswith(_GENERATES)):
+        # One model for each kind of computer: that for processors runs everywhere.
+        folder = next((folder for folder in inside if "cpu" in folder.lower()), inside[0])
+        return Choice(tuple(sorted(file for file in names if file.startswith(folder))), "", "onnx")
+    if any(file.endswith(".onnx") for file in names):
         return Choice(tuple(sorted(names)), "", "onnx")
     if "config.json" in names and any(file.endswith(".safetensors") for file in names):
         return Choice(tuple(sorted(file for file in names if "/" not in file)), "", "mlx")

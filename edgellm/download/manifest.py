@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
+import posixpath
+from pathlib import Path, PurePosixPath
 from typing import Literal
 
 import msgspec
@@ -84,7 +85,10 @@ class Manifest(msgspec.Struct, frozen=True, kw_only=True):
         first = Path(self.files[0].path)
         if self.format == "gguf":
             return first
-        return first.parents[self.files[0].file.count("/")]
+        # A repository may hold several models, each in a folder of its own.
+        inside = PurePosixPath(posixpath.commonpath([held.file for held in self.files]))
+        depth = len(inside.parts) - (len(self.files) == 1)
+        return first.parents[self.files[0].file.count("/") - depth]
 
 
 def held(file: str, path: Path, sum: str, *, owned: bool = True) -> Held:

@@ -1,4 +1,4 @@
-"""Which backend a model is for on this machine, by the formats that it comes in, and why."""
+"""Which backend a model is for on this machine, by the formats that it comes in and what is installed, and why."""
 
 from __future__ import annotations
 
@@ -7,15 +7,16 @@ from collections.abc import Collection
 import msgspec
 
 from edgellm.catalog.sources import Format
-from edgellm.machine.machine import Machine
 
 OF_FORMAT: dict[Format, str] = {"gguf": "llama.cpp", "mlx": "MLX", "onnx": "ONNX Runtime"}
-INSTALLED = frozenset({"llama.cpp"})
-"""The backends that this version of edgellm has."""
+OF_SETTING: dict[str, Format] = {"llama.cpp": "gguf", "ik": "gguf", "mlx": "mlx", "onnx": "onnx"}
+"""What the library that the settings may name reads."""
+ALL = frozenset(OF_FORMAT.values())
+_INSTALL = {"MLX": "pip install 'edgellm[mlx]'", "ONNX Runtime": "pip install 'edgellm[onnx]'"}
 
 
 class BackendChoice(msgspec.Struct, frozen=True):
-    """`usable` is false where edgellm has no such backend; `reason` then says so, and why it would be the one."""
+    """`usable` is false where nothing here can run the model; `reason` then ends with what to do about it."""
 
     backend: str
     format: Format
@@ -25,30 +26,42 @@ class BackendChoice(msgspec.Struct, frozen=True):
 
 def choose(
     formats: Collection[Format],
-    machine: Machine,
+    apple: bool,
     wanted: Format | None = None,
-    installed: Collection[str] = INSTALLED,
+    installed: Collection[str] = ALL,
 ) -> BackendChoice:
-    """MLX on Apple Silicon, ONNX where there is nothing else or somebody wants it, llama.cpp otherwise."""
+    """The format `wanted` if one is; else MLX's on Apple Silicon (`apple`), llama.cpp's elsewhere, or what there is.
+
+    What is not installed is passed over for what is, where the model comes for that too.
+    """
     assert formats
-    best, reason = _best(formats, machine, wanted)
-    if OF_FORMAT[best] in installed:
-        return BackendChoice(OF_FORMAT[best], best, True, reason)
-    if "gguf" in formats and wanted is None and "llama.cpp" in installed:
-        why = f"llama.cpp: {reason[0].lower() + reason[1:]}, but this version of edgellm cannot use {OF_FORMAT[best]}"
-        return BackendChoice("llama.cpp", "gguf", True, why)
-    return BackendChoice(
-        OF_FORMAT[best], best, False, f"{reason}; this version of edgellm cannot use {OF_FORMAT[best]}"
-    )
+    if wanted is not None and wanted not in formats:
+        others = " and ".join(OF_FORMAT[each] for each in OF_FORMAT if each in formats)
+        asked = OF_FORMAT[wanted]
+        return BackendChoice(asked, wanted, False, f"{asked} was asked for, and this model comes for {others}")
+    ranked = [(wanted, f"{OF_FORMAT[wanted]} was asked for")] if wanted else _ranked(formats, apple)
+    best, reason = ranked[0]
+    for format, why in ranked:
+        if OF_FORMAT[format] in installed:
+            lacking = "" if format == best else f"; {OF_FORMAT[best]} is not installed ({install(OF_FORMAT[best])})"
+            return BackendChoice(OF_FORMAT[format], format, True, why + lacking)
+    backend = OF_FORMAT[best]
+    return BackendChoice(backend, best, False, f"{reason}; {backend} is not installed: {install(backend)}")
 
 
-def _best(formats: Collection[Format], machine: Machine, wanted: Format | None) -> tuple[Format, str]:
-    if wanted is not None and wanted in formats:
-        return wanted, f"{OF_FORMAT[wanted]} was asked for"
-    if machine.system == "Darwin" and machine.arch == "arm64" and "mlx" in formats:
-        return "mlx", "MLX is the fastest on Apple Silicon, and this model comes for it"
+def install(backend: str) -> str:
+    """The command that brings it."""
+    return _INSTALL.get(backend, "pip install llama-cpp-python")
+
+
+def _ranked(formats: Collection[Format], apple: bool) -> list[tuple[Format, str]]:
+    found: list[tuple[Format, str]] = []
     if "gguf" in formats:
-        return "gguf", "llama.cpp runs GGUF models on every processor and GPU"
+        found.append(("gguf", "llama.cpp runs GGUF models on every processor and GPU"))
     if "onnx" in formats:
-        return "onnx", "This model comes for ONNX Runtime"
-    return "mlx", "This model comes only for MLX, which needs Apple Silicon"
+        found.append(("onnx", "ONNX Runtime runs models in the ONNX format"))
+    if "mlx" in formats:
+        if apple:
+            return [("mlx", "MLX is the fastest on Apple Silicon"), *found]
+        found.append(("mlx", "MLX runs models in its format, slowly without Apple Silicon"))
+    return found

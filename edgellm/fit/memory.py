@@ -4,7 +4,8 @@ Sizes are counted as llama.cpp counts them: llama-kv-cache.cpp (cells padded to 
 sliding windows kept in full because our backend sets `swa_full`), llama-memory-recurrent.cpp (float32 states for every
 slot), llama-context.cpp (`output_reserve`: a row of logits for every slot), ggml-cpu/repack.cpp (which weights are
 copied into another layout while the mapped file stays), and, for the compute buffer, the largest set of tensors alive
-at one time in llama-graph.cpp. docs/fit.md compares all this with what was measured.
+at one time in llama-graph.cpp. docs/fit.md compares all this with what was measured. MLX and ONNX Runtime keep KV in
+the type that the model computes in; ONNX Runtime gives every sequence a whole context of its own (`shared` is false).
 """
 
 from __future__ import annotations
@@ -24,7 +25,7 @@ TABLES_PER_HEADER_BYTE = 8
 _TABLES_PER_TOKEN = 200
 
 _KV_BLOCKS = {"f16": (1, 2), "q8_0": (32, 34)}
-_FLOAT = 4
+_FLOAT, _HALF = 4, 2
 
 # Weights that ggml-cpu/repack.cpp copies, by what the processor has, and the bits that one of theirs takes.
 _REPACKED = {
@@ -110,13 +111,22 @@ def memory(facts: ModelFacts, placement: Placement, simd: Collection[str] = (), 
 
 def kv_bytes(facts: ModelFacts, placement: Placement, layers: Collection[LayerFacts]) -> int:
     """The KV cache of `layers`. Only llama.cpp, as we set it up, keeps more of a layer than its sliding window."""
-    block, size = _KV_BLOCKS[placement.kv_type]
+    block, size = _KV_BLOCKS[placement.kv_type] if facts.format == "gguf" else (1, _own_width(facts))
     total = 0
     for layer in layers:
-        short = layer.window and facts.format != "gguf"
+        short = layer.window and facts.format == "mlx"
         cells = min(placement.cells, layer.window + placement.tokens) if short else placement.cells
         total += cells * size * (-(-layer.key // block) - (-layer.value // block))
-    return total
+    return total * placement.contexts
+
+
+def _own_width(facts: ModelFacts) -> int:
+    """Bytes of a number as the model itself computes: as its plain weights are, those that no quantization packs."""
+    return _FLOAT if facts.tensor_types.get("F32", 0) > _halves(facts) else _HALF
+
+
+def _halves(facts: ModelFacts) -> int:
+    return facts.tensor_types.get("F16", 0) + facts.tensor_types.get("BF16", 0)
 
 
 def state_bytes(placement: Placement, layers: Collection[LayerFacts]) -> int:

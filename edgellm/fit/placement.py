@@ -17,7 +17,10 @@ _PHYSICAL_BATCH = 512
 
 
 class Placement(msgspec.Struct, frozen=True, kw_only=True):
-    """`context` counts KV cells, shared by up to `slots` sequences of which `parallel` decode at once."""
+    """`context` counts KV cells, shared by up to `slots` sequences of which `parallel` decode at once.
+
+    Where they are not `shared`, every sequence has so many of its own.
+    """
 
     context: int
     slots: int = 64
@@ -31,6 +34,7 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     """Of `gpu_layers`, how many each device has, where RPC servers are among them; theirs come first."""
     servers: int = 0
     """How many of the devices are RPC servers'."""
+    shared: bool = True
     cpu_experts: bool = False
     """Routed experts stay in the computer's memory, whatever `gpu_layers` says."""
 
@@ -38,6 +42,11 @@ class Placement(msgspec.Struct, frozen=True, kw_only=True):
     def cells(self) -> int:
         """The context as llama.cpp rounds it up."""
         return -(-self.context // _CELLS_STEP) * _CELLS_STEP
+
+    @property
+    def contexts(self) -> int:
+        """How many times `cells` exist."""
+        return 1 if self.shared else self.slots
 
     @property
     def tokens(self) -> int:

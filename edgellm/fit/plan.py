@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from typing import Any
 
 import msgspec
@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from edgellm.catalog.metadata import ModelFacts
 from edgellm.config import ModelSettings
 from edgellm.fit import graphics, words
-from edgellm.fit.backend_choice import BackendChoice, choose
-from edgellm.fit.memory import MemoryUse, memory
+from edgellm.fit.backend_choice import ALL, OF_SETTING, BackendChoice, choose
+from edgellm.fit.memory import MemoryUse, kv_bytes, memory
 from edgellm.fit.placement import Placement, default_context
 from edgellm.fit.speed import Known, Speed, predict
 from edgellm.fit.verdict import Verdict, verdict
@@ -22,6 +22,8 @@ SHORTEST = 2048
 """Tokens of context below which nobody is served by default."""
 _FEWEST_SLOTS = 4
 _STEP = 256
+_MOST_CONTEXTS, _CONTEXTS_SHARE = 16, 0.125
+"""Where each sequence has a whole context of its own: so many at most, in so much of the free memory."""
 
 
 class Plan(msgspec.Struct, frozen=True, kw_only=True):
@@ -60,10 +62,22 @@ class Plan(msgspec.Struct, frozen=True, kw_only=True):
 
 
 class Planner:
-    """Plans for one machine, with its measurements; `offload` is whether the backend can use the GPU."""
+    """Plans for one machine, with its measurements.
 
-    def __init__(self, machine: Machine, settings: ModelSettings, known: Known = (), *, offload: bool = False) -> None:
+    `offload` is whether llama.cpp can use the GPU, `installed` which backends can be used at all.
+    """
+
+    def __init__(
+        self,
+        machine: Machine,
+        settings: ModelSettings,
+        known: Known = (),
+        *,
+        offload: bool = False,
+        installed: Collection[str] = ALL,
+    ) -> None:
         self.machine, self.settings, self.known = machine, settings, known
+        self._installed = installed
         self._offload = offload and bool(machine.gpus)
         self._unified = self._offload and graphics.is_unified(machine)
 
@@ -82,7 +96,7 @@ class Planner:
         found = Plan(
             model=model or facts.name,
             quantization=facts.quantization,
-            backend=backend or choose((facts.format,), self.machine),
+            backend=backend or self._backend(facts),
             placement=placed,
             memory=use,
             verdict=verdict(use, self.machine),
@@ -111,6 +125,10 @@ class Planner:
                 high = middle - 1
         return min(low * _STEP, facts.context or low * _STEP)
 
+    def _backend(self, facts: ModelFacts) -> BackendChoice:
+        wanted = OF_SETTING.get(self.settings.backend)
+        return choose((facts.format,), self.machine.apple_silicon, wanted, self._installed)
+
     def _best(self, facts: ModelFacts) -> Placement:
         """The first candidate that fits, or the last."""
         last: Placement | None = None
@@ -130,23 +148,40 @@ class Planner:
             slots=settings.slots,
             parallel=min(settings.parallel, settings.slots, settings.batch),
             batch=settings.batch,
-            kv_type=settings.kv_type,
+            kv_type=settings.kv_type if facts.format == "gguf" else "f16",
             flash_attention=settings.flash_attention != "off",
+            shared=facts.format != "onnx",
         )
+        if not base.shared:
+            base = self._of_whole_contexts(facts, base)
         yield base
+        while not base.shared and base.slots > 1:
+            base = _with_slots(base, base.slots // 2)
+            yield base
         if any(layer.state for layer in facts.layers):
             while base.slots > _FEWEST_SLOTS:
-                slots = max(_FEWEST_SLOTS, base.slots // 2)
-                base = replace(base, slots=slots, parallel=min(base.parallel, slots))
+                base = _with_slots(base, max(_FEWEST_SLOTS, base.slots // 2))
                 yield base
         while not settings.context and base.context > SHORTEST:
             base = replace(base, context=max(SHORTEST, base.context // 2))
             yield base
 
+    def _of_whole_contexts(self, facts: ModelFacts, base: Placement) -> Placement:
+        """So many sequences as take no more than their share of the memory, each having a context of its own."""
+        base = _with_slots(base, min(base.slots, _MOST_CONTEXTS))
+        each = kv_bytes(facts, _with_slots(base, 1), facts.layers)
+        while base.slots > 1 and base.slots * each > _CONTEXTS_SHARE * self.machine.usable_memory:
+            base = _with_slots(base, base.slots // 2)
+        return base
+
     def _on_gpu(self, facts: ModelFacts, placement: Placement) -> Placement:
-        if not self._offload:
+        if not self._offload or facts.format == "onnx":
             return placement
         return graphics.place(facts, placement, self.machine, self.known, wanted=self.settings.gpu_layers)
+
+
+def _with_slots(placement: Placement, slots: int) -> Placement:
+    return replace(placement, slots=slots, parallel=min(placement.parallel, slots))
 
 
 def plan(

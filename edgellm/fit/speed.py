@@ -14,6 +14,7 @@ from typing import Literal
 import msgspec
 
 from edgellm.catalog.metadata import LayerFacts, ModelFacts
+from edgellm.catalog.sources import Format
 from edgellm.fit.memory import input_among
 from edgellm.fit.placement import Placement
 from edgellm.machine.machine import Gpu, Machine
@@ -58,7 +59,9 @@ _CORE_RATE = 11e9
 _CORE_COMPUTE = 80e9
 _GPU_BANDWIDTH = {"cuda": 300e9, "rocm": 300e9, "vulkan": 150e9, "metal": 100e9, "rpc": 30e9}
 _GPU_COMPUTE = 8e12
-_CLOSE = 1.5
+_BUILDS: dict[Format, str] = {"mlx": "mlx ", "onnx": "onnxruntime"}
+_MLX_ON_PROCESSORS = 20.0
+"""As many times slower than llama.cpp (SmolLM2 in float32 on the same EPYC)."""
 
 
 class Speed(msgspec.Struct, frozen=True, kw_only=True):
@@ -114,22 +117,26 @@ def predict(
     """The speed with `context` tokens in the KV; `model` is the identity under which it may have been measured."""
     cost = work(facts, placement, context)
     threads = threads or machine.threads
-    like = _Like(machine, known, threads, on_gpu=bool(cost.gpu))
+    like = _Like(machine, known, threads, facts.format, on_gpu=bool(cost.gpu))
     seconds, basis = like.seconds(cost, model)
     return Speed(decode=1 / seconds, prefill=like.prefill(cost, model), basis=basis)
 
 
 class _Like:
-    """What is known of this machine with so many threads, or the best guess."""
+    """What is known of this machine with so many threads and the backend of a format, or the best guess."""
 
-    def __init__(self, machine: Machine, known: Known, threads: int, *, on_gpu: bool) -> None:
+    def __init__(self, machine: Machine, known: Known, threads: int, format: Format, *, on_gpu: bool) -> None:
         self._machine, self._threads, self._on_gpu = machine, threads, on_gpu
+        self._slow = format == "mlx" and not machine.apple_silicon
         with_servers = any(gpu.kind == "rpc" for gpu in machine.gpus)
         ending = WITH_SERVERS if with_servers else ON_GPU if on_gpu else ""
         here = [
             (key, value)
             for key, value in known
-            if key.machine == machine.id and _ending(key.build) == ending and value.ms_per_token > 0
+            if key.machine == machine.id
+            and _ending(key.build) == ending
+            and _format(key.build) == format
+            and value.ms_per_token > 0
         ]
         same = [pair for pair in here if pair[0].threads == threads]
         self._known = same or here
@@ -160,7 +167,12 @@ class _Like:
         if self._machine.bandwidth:
             processor = min(processor, _OF_BANDWIDTH * self._machine.bandwidth)
         graphics = max((_gpu_rate(gpu, self._machine) for gpu in self._machine.gpus), default=processor)
-        return max(cost.cpu / processor + cost.gpu / graphics, 1e-6)
+        return max(cost.cpu / processor + cost.gpu / graphics, 1e-6) * (_MLX_ON_PROCESSORS if self._slow else 1.0)
+
+
+def _format(build: str) -> Format:
+    """What the backend of a measurement reads, by how its build begins."""
+    return next((format for format, beginning in _BUILDS.items() if build.startswith(beginning)), "gguf")
 
 
 def _ending(build: str) -> str:

@@ -87,4 +87,5 @@ def layers(plan: Plan, facts: ModelFacts, machine: Machine) -> str:
 def _slots(plan: Plan, settings: ModelSettings) -> str:
     if plan.placement.slots >= settings.slots:
         return ""
-    return f"only {plan.placement.slots} sequences are kept at a time, because each has a state of its own"
+    own = "state" if plan.placement.shared else "context"
+    return f"only {plan.placement.slots} sequences are kept at a time, because each has a {own} of its own"

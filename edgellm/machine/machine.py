@@ -69,6 +69,10 @@ class Machine(msgspec.Struct, frozen=True, kw_only=True):
         return self.available_memory if self.limit_left is None else min(self.available_memory, self.limit_left)
 
     @property
+    def apple_silicon(self) -> bool:
+        return self.system == "Darwin" and self.arch == "arm64"
+
+    @property
     def threads(self) -> int:
         """Threads that compute fastest: one for each fast core this process may use."""
         known = (self.physical_cores, self.performance_cores, self.usable_cores)

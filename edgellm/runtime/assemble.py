@@ -18,11 +18,12 @@ from edgellm.fit import words
 from edgellm.machine.machine import Machine, detect
 from edgellm.machine.measurements import kept
 from edgellm.model import ModelInfo
-from edgellm.request import SamplingParams
+from edgellm.runtime.chosen_backend import Chosen, chosen_for
+from edgellm.runtime.explanation import Explanation, explained
 from edgellm.runtime.frames import WorkerSpec
 from edgellm.runtime.locate import Located, locate
-from edgellm.runtime.native_choice import STOCK, Native, native_for
-from edgellm.runtime.planned import planned
+from edgellm.runtime.native_choice import FORK
+from edgellm.runtime.planned import Planned, planned
 from edgellm.runtime.process_model import ProcessModel
 from edgellm.runtime.rpc_servers import with_servers
 from edgellm.runtime.speed_watch import describe, watched
@@ -35,7 +36,8 @@ if TYPE_CHECKING:
 Progress = Callable[[str, int, int], None]
 """Hears what is going on, bytes done, bytes in all."""
 
-_BACKEND = "llama.cpp"
+_GROWS = 2
+"""Times the KV that a folder's model may take beside it: its libraries take memory in steps, and keep what they had."""
 _SWITCH_INTERVAL_S = 0.0005
 """How long the event loop may keep the GIL from an engine thread that comes back from decoding."""
 
@@ -46,16 +48,22 @@ def open_model(name: str, settings: Settings, progress: Progress | None = None) 
     Blocks while it fetches. Why it was chosen of several is in `info.notes`. Raises ModelNotFound, DownloadError, and
     NotEnoughMemory unless the settings forbid.
     """
-    found = locate(name, settings, progress)
-    return open_located(found, settings, detect(), progress).model
+    return open_named(name, settings, progress).model
+
+
+def open_named(name: str, settings: Settings, progress: Progress | None = None) -> Assembled:
+    """As `open_model`, with all that was decided on the way."""
+    return open_located(locate(name, settings, progress), settings, detect(), progress)
 
 
 class Assembled(NamedTuple):
-    """A model that is not loaded yet, the plan for it if its header tells enough, and the file of its draft model."""
+    """A model that is not loaded yet, the plan for it if its header tells enough, the file of its draft model, and why
+    all is as it is."""
 
     model: ProcessModel
     plan: Plan | None
     draft: Path | None
+    explanation: Explanation
 
 
 def open_located(found: Located, settings: Settings, machine: Machine, progress: Progress | None = None) -> Assembled:
@@ -63,40 +71,60 @@ def open_located(found: Located, settings: Settings, machine: Machine, progress:
 
     Blocks where its draft model must be fetched. Raises as `open_model` does.
     """
-    if found.kind == "onnx":
-        raise UnsupportedModel(f"{found.path} makes embeddings and writes no text. Name a model that does.")
-    notes = (found.reason,) if found.reason else ()
-    info = ModelInfo(name=found.name, backend=_BACKEND, sampling=found.sampling, notes=notes)
-    machine = with_servers(machine, settings.rpc, offline=settings.offline)
+    if found.kind == "gguf":
+        machine = with_servers(machine, settings.rpc, offline=settings.offline)
+    elif settings.rpc:
+        raise UnsupportedModel(
+            f"{found.path} cannot be spread over RPC servers: only GGUF models can. Leave --rpc out."
+        )
     chosen = msgspec.structs.replace(settings.model_settings(), threads=threads(settings, machine))
-    native = _native(found, chosen, machine, progress)
-    chosen = msgspec.structs.replace(chosen, backend=native.name)
-    if native.name != STOCK:
-        info = msgspec.structs.replace(info, notes=(*info.notes, f"{native.reason}."))
+    backend = _backend(found, chosen, machine, progress)
+    chosen = msgspec.structs.replace(chosen, backend=backend.setting)
     plan = planned(found.path, found.name, settings, machine, chosen)
+    notes = [found.reason, f"{backend.reason}." if backend.setting == FORK else ""]
+    if plan is not None and plan.plan.placement.servers:
+        notes.append(f"{words.layers(plan.plan, plan.facts, machine)}.")
+    info = ModelInfo(
+        name=found.name,
+        backend=backend.name,
+        quantization=plan.facts.quantization if plan is not None else "",
+        parameters=plan.facts.parameters if plan is not None else 0,
+        sampling=found.sampling,
+        notes=tuple(note for note in notes if note),
+    )
     arguments: dict[str, Any] = {
         "path": str(found.path),
-        "name": info.name,
+        "info": msgspec.to_builtins(info),
         "settings": msgspec.to_builtins(plan.settings if plan is not None else chosen),
-        "sampling": msgspec.to_builtins(info.sampling),
     }
-    if plan is not None and plan.plan.placement.servers:
-        info = msgspec.structs.replace(info, notes=(*info.notes, f"{words.layers(plan.plan, plan.facts, machine)}."))
     if plan is not None:
         arguments["watch"] = describe(plan.facts, plan.plan.placement)
     if (draft := _draft(found, settings, progress)) is not None:
         arguments |= {"draft": str(draft), "draft_named": settings.draft != "auto"}
     log_file = paths.logs_dir() / "worker.log"
-    spec = WorkerSpec(f"{__name__}:local_model", arguments, growth=settings.prefix_memory << 20)
-    return Assembled(ProcessModel(spec, info, log_file), plan.plan if plan is not None else None, draft)
+    spec = WorkerSpec(f"{__name__}:local_model", arguments, growth=_growth(found, settings, plan))
+    return Assembled(
+        ProcessModel(spec, info, log_file),
+        plan.plan if plan is not None else None,
+        draft,
+        explained(found, backend, plan, settings, machine),
+    )
 
 
-def _native(found: Located, chosen: ModelSettings, machine: Machine, progress: Progress | None) -> Native:
+def _backend(found: Located, chosen: ModelSettings, machine: Machine, progress: Progress | None) -> Chosen:
     def tell() -> None:
         if progress is not None:
             progress(f"trying {found.name} on two libraries, once, to take the faster", 0, 0)
 
-    return native_for(found.path, chosen, machine, kept(), telling=tell)
+    return chosen_for(found, chosen, machine, telling=tell)
+
+
+def _growth(found: Located, settings: Settings, plan: Planned | None) -> int:
+    """What the worker may take once it has loaded: llama.cpp has all its KV by then, the others take it as they go."""
+    if found.kind == "gguf" or plan is None:
+        return settings.prefix_memory << 20
+    use = plan.plan.memory
+    return (settings.prefix_memory << 20) + _GROWS * (use.kv + use.state + use.compute) + use.weights
 
 
 def _draft(model: Located, settings: Settings, progress: Progress | None) -> Path | None:
@@ -115,38 +143,37 @@ def _draft(model: Located, settings: Settings, progress: Progress | None) -> Pat
 
 def local_model(
     path: str,
-    name: str,
+    info: dict[str, Any],
     settings: dict[str, Any],
-    sampling: dict[str, Any] | None = None,
     draft: str | None = None,
     draft_named: bool = True,
     watch: dict[str, Any] | None = None,
 ) -> Any:
-    """What a worker process hosts: the GGUF file at `path` as a `LocalModel` called `name`.
+    """What a worker process hosts: the model at `path` as a `LocalModel` that goes by `info`.
 
-    The model in the file `draft`, if given, guesses ahead for it; unless somebody named it, it is left on disk where
+    The model at `draft`, if given, guesses ahead for it; unless somebody named it, it is left on disk where
     it was seen that it cannot pay. With `watch` (see `speed_watch.describe`) its speed
     is kept for later plans.
     """
-    from edgellm.runtime import gguf_backend
-    from edgellm.runtime.drafter import llamacpp_source
+    from edgellm.runtime import model_backend
+    from edgellm.runtime.drafter import draft_source
     from edgellm.runtime.local_model import LocalModel
-    from edgellm.runtime.step_memory import llamacpp_memory
+    from edgellm.runtime.step_memory import memory_of
 
     sys.setswitchinterval(_SWITCH_INTERVAL_S)
     chosen = msgspec.convert(settings, ModelSettings)
-    remembered = llamacpp_memory(Path(path), chosen)
+    remembered = memory_of(Path(path), chosen)
 
     def load() -> Backend:
-        backend = gguf_backend.load(Path(path), chosen)
+        backend = model_backend.load(Path(path), chosen)
         return watched(backend, Path(path), chosen, watch, kept()) if watch else backend
 
     # A worker whose engine has failed is of no use to anyone; its parent starts a fresh one for the next request.
     return LocalModel(
         load,
         chosen,
-        ModelInfo(name=name, backend=_BACKEND, sampling=msgspec.convert(sampling or {}, SamplingParams)),
+        msgspec.convert(info, ModelInfo),
         crashed=lambda: os._exit(70),
-        draft=llamacpp_source(Path(draft), chosen, {} if draft_named else remembered.read()) if draft else None,
+        draft=draft_source(Path(draft), chosen, {} if draft_named else remembered.read()) if draft else None,
         remembered=remembered,
     )

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import msgspec
 
@@ -36,7 +37,7 @@ def of_name(text: str, *, offline: bool = False) -> list[Candidate]:
     """All that `text` may mean. Raises ModelNotFound, LoadError, and DownloadError for what only the hub knows."""
     path = catalogs.here(text)
     if path is not None:
-        return [Candidate(model=path.stem, facts=facts_of(path), read=True, here=True, path=str(path))]
+        return [Candidate(model=_name(path), facts=facts_of(path), read=True, here=True, path=str(path))]
     catalog = catalogs.current()
     targets = [catalog.target(reference) for reference in catalog.candidates(text)]
     return [candidate for target in targets for candidate in _of_target(target, offline)]
@@ -103,7 +104,11 @@ def _of_target(target: Target, offline: bool) -> list[Candidate]:
                 raise Offline(f"{target.url} cannot be asked: the offline setting forbids it.")
             return [Candidate(model=target.url, facts=facts_at(target.url), read=True)]
         case _:
-            return [Candidate(model=target.stem, facts=facts_of(target), read=True, here=True, path=str(target))]
+            return [Candidate(model=_name(target), facts=facts_of(target), read=True, here=True, path=str(target))]
+
+
+def _name(path: Path) -> str:
+    return path.stem if path.is_file() else path.name
 
 
 def _named(entry: Entry) -> Iterator[Candidate]:

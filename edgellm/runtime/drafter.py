@@ -11,12 +11,17 @@ import psutil
 from msgspec.structs import replace
 
 from edgellm.backends.base import Backend, Limits
+from edgellm.catalog import model_folder
 from edgellm.config import ModelSettings
 from edgellm.engine.speculative.draft_model import DraftModel, first_difference
 from edgellm.engine.speculative.drafting import could_pay
 from edgellm.errors import EdgeLLMError, OutOfMemory, Unsupported
-from edgellm.machine.memory import memory
-from edgellm.runtime.step_memory import llamacpp_memory
+from edgellm.fit.memory import memory
+from edgellm.fit.placement import Placement
+from edgellm.machine.memory import memory as memory_now
+from edgellm.runtime import model_backend
+from edgellm.runtime.known_facts import facts_of
+from edgellm.runtime.step_memory import memory_of
 from edgellm.telemetry import log
 
 BuildDraft = Callable[[Limits], Backend]
@@ -77,37 +82,46 @@ def draft_settings(target: ModelSettings, limits: Limits) -> ModelSettings:
     )
 
 
-def llamacpp_draft(path: Path, settings: ModelSettings, limits: Limits) -> Backend:
-    """The GGUF file at `path` as a drafter. Raises LoadError, OutOfMemory before the machine begins to swap."""
-    from edgellm.backends.llamacpp import LlamaCppBackend
-    from edgellm.backends.llamacpp.footprint import footprint
-
+def load_draft(path: Path, settings: ModelSettings, limits: Limits) -> Backend:
+    """The model at `path` as a drafter. Raises LoadError, OutOfMemory before the machine begins to swap."""
     settings = replace(draft_settings(settings, limits), backend="llama.cpp")  # the fork was not tried with this file
-    needed, free = footprint(path, settings) + _HEADROOM, _free_memory()
+    needed, free = _footprint(path, settings) + _HEADROOM, _free_memory()
     if needed > free:
         raise OutOfMemory(
             f"{path.name} would take {needed >> 20:,} MiB of memory and {max(free, 0) >> 20:,} are free. "
             "Close other programs, or set a smaller context."
         )
-    return LlamaCppBackend.load(path, settings)
+    return model_backend.load(path, settings)
 
 
-def llamacpp_source(path: Path, settings: ModelSettings, target_ms: Mapping[int, float]) -> DraftSource | None:
-    """The GGUF file at `path` as a draft for a target whose steps take `target_ms` by rows, as far as that is known.
+def _footprint(path: Path, settings: ModelSettings) -> int:
+    """Bytes that it will take. Raises LoadError."""
+    if path.is_dir():
+        shared, slots = model_folder.kind(path) != "onnx", settings.slots
+        placed = Placement(context=settings.context, slots=slots, parallel=slots, batch=settings.batch, shared=shared)
+        use = memory(facts_of(path), placed)
+        return use.total - use.host
+    from edgellm.backends.llamacpp.footprint import footprint
+
+    return footprint(path, settings)
+
+
+def draft_source(path: Path, settings: ModelSettings, target_ms: Mapping[int, float]) -> DraftSource | None:
+    """The model at `path` as a draft for a target whose steps take `target_ms` by rows, as far as that is known.
 
     None where its own steps were measured here before and it could not pay even if nearly all it guessed came true:
     then it is not worth its memory.
     """
-    memory = llamacpp_memory(path, draft_settings(settings, Limits(_CELLS, settings.slots, settings.batch, 1)))
-    if target_ms and not could_pay(target_ms, memory.read()):
+    remembered = memory_of(path, draft_settings(settings, Limits(_CELLS, settings.slots, settings.batch, 1)))
+    if target_ms and not could_pay(target_ms, remembered.read()):
         log.get("draft").info("the draft model is left out: its steps were seen to take too long", path=path.name)
         return None
-    return DraftSource(partial(llamacpp_draft, path, settings), memory.write)
+    return DraftSource(partial(load_draft, path, settings), remembered.write)
 
 
 def _free_memory() -> int:
     """Bytes this process may still take. Mapped weights count as available to the system, but are in use by us."""
-    now = memory()
+    now = memory_now()
     mapped = getattr(psutil.Process().memory_info(), "shared", 0)
     return min(now.available, now.available if now.left is None else now.left) - int(mapped)
 

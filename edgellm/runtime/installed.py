@@ -14,6 +14,7 @@ import msgspec
 
 from edgellm.backends import ik
 from edgellm.backends.llamacpp.build import PACKAGE, Build
+from edgellm.fit.backend_choice import install
 from edgellm.machine.machine import Machine
 from edgellm.machine.measurements import Key, Measurements
 from edgellm.runtime.spawn import exit_words
@@ -39,6 +40,9 @@ _WORTH = {
 }
 
 
+_MODULES = {"llama.cpp": ("llama_cpp",), "MLX": ("mlx", "mlx_lm"), "ONNX Runtime": ("onnxruntime_genai",)}
+
+
 class Backend(msgspec.Struct, frozen=True, kw_only=True):
     """`reason` says why it is or is not used; `advice` is a command that would make it better, if there is one."""
 
@@ -59,6 +63,15 @@ class _Failed(msgspec.Struct, frozen=True):
 def backends(machine: Machine, kept: Measurements) -> tuple[Backend, ...]:
     """All that edgellm knows of. The first call after an installation loads native libraries, in a child process."""
     return (_llamacpp(machine, kept), _ik(machine), _mlx(machine), _onnx())
+
+
+def names() -> frozenset[str]:
+    """The backends whose packages are here, by their names in plans; nothing is loaded to find out."""
+    return frozenset(name for name, modules in _MODULES.items() if all(map(_is_here, modules)))
+
+
+def _is_here(module: str) -> bool:
+    return importlib.util.find_spec(module) is not None
 
 
 def llamacpp_build(machine: Machine, kept: Measurements) -> Build | None:
@@ -111,20 +124,32 @@ def _ik(machine: Machine) -> Backend:
 
 
 def _mlx(machine: Machine) -> Backend:
-    found = _unwired("MLX", "mlx-lm")
-    if machine.system == "Darwin" and machine.arch == "arm64":
-        return found
-    return msgspec.structs.replace(found, state="not used", reason="works on Apple Silicon only", advice="")
+    how = "the fastest way on Apple Silicon" if machine.apple_silicon else "slowly without Apple Silicon"
+    return _of_folders("MLX", "mlx-lm", f"runs models in the MLX format, {how}", wanted=machine.apple_silicon)
 
 
 def _onnx() -> Backend:
-    return _unwired("ONNX Runtime", "onnxruntime-genai")
+    name = "ONNX Runtime"
+    if name not in names():
+        return _of_folders(name, "onnxruntime-genai", "", wanted=False)
+    from edgellm.backends import onnx
+
+    on = " or ".join(onnx.providers())
+    return _of_folders(name, "onnxruntime-genai", f"runs models in the ONNX format, on {on}", wanted=False)
 
 
-def _unwired(name: str, package: str) -> Backend:
-    """A backend that nothing chooses yet: it is there for those who build an engine themselves."""
-    reason = "this version of edgellm does not load models with it yet"
-    return Backend(name=name, package=package, state="not used", version=_version(package), reason=reason)
+def _of_folders(name: str, package: str, reason: str, *, wanted: bool) -> Backend:
+    """A backend for models that are folders; installing it is advised where it is `wanted`, else only told of."""
+    if name in names():
+        return Backend(name=name, package=package, state="used", version=_version(package), reason=reason)
+    command = install(name)
+    return Backend(
+        name=name,
+        package=package,
+        state="missing" if wanted else "not used",
+        reason=f"it is not installed ({command})",
+        advice=command if wanted else "",
+    )
 
 
 def _version(package: str) -> str:

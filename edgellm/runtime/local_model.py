@@ -95,8 +95,16 @@ class LocalModel:
         )
         self._grammars = Grammars(vocabulary)
         self._preparation = Preparation(vocabulary, ChatTemplate(vocabulary.template, bos, eos), self._grammars)
-        known = {"name": self._info.name, "sampling": self._info.sampling, "notes": self._info.notes}
-        self._info = replace(engine.backend.info, parallel=engine.scheduler.budget.parallel, **known)
+        told, known = engine.backend.info, self._info
+        self._info = replace(
+            told,
+            name=known.name,
+            sampling=known.sampling,
+            notes=known.notes,
+            parallel=engine.scheduler.budget.parallel,
+            quantization=told.quantization or known.quantization,
+            parameters=told.parameters or known.parameters,
+        )
         self._thread, self._engine = thread, engine
 
     def _assemble(self) -> Engine:
@@ -122,7 +130,7 @@ class LocalModel:
         drafter, note = load_drafter(
             self._draft, target, clock=time.perf_counter, prefix_cache=self._settings.prefix_cache
         )
-        self._info = replace(self._info, notes=(note,) if note else ())
+        self._info = replace(self._info, notes=(*self._info.notes, note) if note else self._info.notes)
         return drafter
 
     # -- answering ----------------------------------------------------------------------------------------------

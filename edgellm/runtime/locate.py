@@ -7,15 +7,16 @@ from pathlib import Path
 
 import msgspec
 
-from edgellm.catalog import catalog as catalogs, in_place, model_folder, onnx_encoder_facts
+from edgellm.catalog import catalog as catalogs, in_place, model_folder
 from edgellm.catalog.catalog import Catalog, Target
 from edgellm.catalog.entry import Entry
 from edgellm.catalog.found import Found
-from edgellm.catalog.reference import HubReference, Reference
+from edgellm.catalog.reference import HubReference, NameReference, Reference, parse
 from edgellm.config import Settings
-from edgellm.errors import ModelNotFound, UnsupportedModel
+from edgellm.errors import ModelNotFound
 from edgellm.fit.plan import Planner
 from edgellm.request import SamplingParams
+from edgellm.runtime.format_choice import in_format
 from edgellm.runtime.suited import Suited, suited
 
 Progress = Callable[[str, int, int], None]
@@ -46,11 +47,11 @@ class Located(msgspec.Struct, frozen=True, kw_only=True):
 def locate(text: str, settings: Settings, progress: Progress | None = None) -> Located:
     """The model that `text` names; blocks while it is fetched, if it is not on this machine.
 
-    Raises ModelNotFound, DownloadError, and UnsupportedModel for a kind that nothing here can run.
+    Raises ModelNotFound, DownloadError, and UnsupportedModel where it does not come for the backend of the settings.
     """
     path = catalogs.here(text)
     if path is not None:
-        return _runnable(Located(path=path.absolute(), name=path.stem if path.is_file() else path.name))
+        return Located(path=path.absolute(), name=path.stem if path.is_file() else path.name)
     catalog = catalogs.current()
     meant = text
     try:
@@ -58,10 +59,21 @@ def locate(text: str, settings: Settings, progress: Progress | None = None) -> L
         meant = str(candidates[-1])
         chosen = choose(candidates, catalog, settings)
     except ModelNotFound as error:
-        return _runnable(_of_others(meant, catalog, error))
-    found = here(chosen.target, catalog) or _fetched(chosen.target, catalog, settings, progress)
-    reason = f"{text} is {found.name} here: {chosen.reason}." if chosen.reason else ""
-    return _runnable(msgspec.structs.replace(found, reason=reason))
+        return _of_others(meant, catalog, error)
+    target, format = chosen.target, ""
+    if isinstance(target, Entry) and not _quantized(text):
+        whole = catalog.entries[target.name]
+        target, format = in_format(target, whole.sources, settings, lambda entry: here(entry, catalog) is not None)
+    found = here(target, catalog) or _fetched(target, catalog, settings, progress)
+    why = "; ".join(clause for clause in (chosen.reason, format) if clause)
+    reason = f"{text} is {found.name} here: {why}." if why else ""
+    return msgspec.structs.replace(found, reason=reason)
+
+
+def _quantized(text: str) -> bool:
+    """Whether somebody wrote down which quantization they want."""
+    reference = parse(text)
+    return isinstance(reference, NameReference) and reference.quantization != ""
 
 
 def choose(
@@ -132,12 +144,3 @@ def _of_others(text: str, catalog: Catalog, error: ModelNotFound) -> Located:
     if str(error) == catalog.advice(text):
         raise ModelNotFound(catalog.advice(text, [model.name for model in models])) from None
     raise error
-
-
-def _runnable(located: Located) -> Located:
-    if located.kind == "mlx" or (located.kind == "onnx" and not onnx_encoder_facts.holds_encoder(located.path)):
-        raise UnsupportedModel(
-            f"{located.path} is a model in the {str(located.kind).upper()} format, and this version of edgellm runs "
-            "GGUF files only. Name a GGUF version of it."
-        )
-    return located

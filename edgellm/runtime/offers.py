@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import math
 import time
-from collections.abc import Iterable, Iterator
+from collections.abc import Collection, Iterable, Iterator
 from pathlib import Path
 
 import msgspec
@@ -14,10 +14,13 @@ from edgellm import download
 from edgellm.catalog import catalog as catalogs, in_place
 from edgellm.catalog.catalog import Catalog
 from edgellm.catalog.reference import PathReference, UrlReference, parse
+from edgellm.catalog.sources import Format
 from edgellm.config import Settings
 from edgellm.download.store import Store
 from edgellm.errors import EdgeLLMError, LoadError, ModelNotFound
+from edgellm.fit.backend_choice import OF_FORMAT
 from edgellm.model import ModelInfo
+from edgellm.runtime import installed
 from edgellm.runtime.hosted_names import hint
 from edgellm.runtime.known_facts import facts_of
 from edgellm.runtime.locate import Located, choose, here
@@ -46,7 +49,7 @@ def offer(located: Located, aliases: Iterable[str] = ()) -> Offer:
         return Offer(located, known, tuple(aliases), "embeddings" if embeds else "chat")
     info = msgspec.structs.replace(
         known,
-        backend="llama.cpp" if facts.format == "gguf" else facts.format,
+        backend=OF_FORMAT[facts.format],
         size_bytes=facts.file_bytes,
         parameters=facts.parameters,
         quantization=facts.quantization,
@@ -59,12 +62,19 @@ def on_this_machine() -> Iterator[Offer]:
     """All of them, those of the catalog first. Reads headers that were not read before."""
     catalog = catalogs.current()
     seen: set[Path] = set()
+    usable = installed.names()
     for located, aliases in _located(catalog):
-        if located.path not in seen and located.kind in ("gguf", "onnx"):
-            seen.add(located.path)
-            found = offer(located, aliases)
-            if located.kind == "gguf" or found.kind == "embeddings":
-                yield found
+        if located.path in seen or located.kind is None:
+            continue
+        seen.add(located.path)
+        found = offer(located, aliases)
+        if _runs(located.kind, found.kind, usable):
+            yield found
+
+
+def _runs(format: Format, kind: Kind, usable: Collection[str]) -> bool:
+    """Whether something here can: embeddings come from llama.cpp and plain ONNX Runtime, which are always here."""
+    return format != "mlx" if kind == "embeddings" else OF_FORMAT[format] in usable
 
 
 def _located(catalog: Catalog) -> Iterator[tuple[Located, tuple[str, ...]]]:

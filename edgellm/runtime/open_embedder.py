@@ -8,6 +8,7 @@ from typing import Any
 import msgspec
 
 from edgellm import paths
+from edgellm.catalog import onnx_encoder_facts
 from edgellm.catalog.metadata import ModelFacts
 from edgellm.config import ModelSettings, Settings
 from edgellm.errors import LoadError, ModelNotFound, NotEnoughMemory, UnsupportedModel
@@ -45,6 +46,8 @@ def _opened(found: Located, settings: Settings, machine: Machine) -> tuple[Proce
     """The embedder, the bytes it needs in all, and those of them that are pages of its file."""
     if found.kind == "mlx":
         raise UnsupportedModel(f"{found.path} is an MLX model, which gives no embeddings here. Name a GGUF version.")
+    if found.kind == "onnx" and not onnx_encoder_facts.holds_encoder(found.path):
+        raise UnsupportedModel(f"{found.path} is an ONNX model that writes, and gives no embeddings. Name another one.")
     chosen = msgspec.structs.replace(settings.model_settings(), threads=threads(settings, machine))
     try:
         facts = facts_of(found.path)

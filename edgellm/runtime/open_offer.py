@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from pathlib import Path
 
+from edgellm.catalog import tokenizer_files
 from edgellm.config import Settings
 from edgellm.machine.machine import Machine
 from edgellm.runtime.assemble import open_located
@@ -25,7 +26,7 @@ def opener(kind: Kind) -> Opener:
 
 def open_generator(found: Located, settings: Settings, machine: Machine) -> Opened:
     """A model that writes, with its drafter if it has one. Raises NotEnoughMemory."""
-    model, plan, drafter = open_located(found, settings, machine)
+    model, plan, drafter, _ = open_located(found, settings, machine)
     if plan is None:
         return Opened(model, _size(found.path) + _AROUND)
     use = plan.memory
@@ -37,6 +38,6 @@ def open_generator(found: Located, settings: Settings, machine: Machine) -> Open
 
 def _size(path: Path) -> int:
     try:
-        return path.stat().st_size
+        return tokenizer_files.bytes_in(path) if path.is_dir() else path.stat().st_size
     except OSError:
         return 0

@@ -15,6 +15,7 @@ from edgellm.fit.plan import Plan, Planner
 from edgellm.fit.speed import KIND
 from edgellm.machine.machine import Machine
 from edgellm.machine.measurements import DecodeSpeed, Measurements, kept
+from edgellm.runtime import installed
 from edgellm.runtime.known_facts import facts_of
 
 
@@ -30,11 +31,12 @@ def planner(machine: Machine, settings: ModelSettings, measurements: Measurement
     """For `machine`, with all that was measured on it and what its backend can use."""
     store = measurements or kept()
     offload = any(gpu.kind == "rpc" for gpu in machine.gpus) or _can_offload(machine, store)
-    return Planner(machine, settings, store.all(KIND, DecodeSpeed), offload=offload)
+    known = store.all(KIND, DecodeSpeed)
+    return Planner(machine, settings, known, offload=offload, installed=installed.names())
 
 
 def planned(path: Path, name: str, settings: Settings, machine: Machine, chosen: ModelSettings) -> Planned | None:
-    """The plan for the model file at `path`, where its settings `chosen` leave a choice.
+    """The plan for the model at `path`, where its settings `chosen` leave a choice.
 
     None where the header cannot be read: whoever loads the model says why. Raises NotEnoughMemory.
     """
@@ -50,10 +52,10 @@ def planned(path: Path, name: str, settings: Settings, machine: Machine, chosen:
 
 
 def identity(path: Path) -> str:
-    """The name that the model file at `path` has in measurements."""
-    from edgellm.backends.llamacpp import identity as identities
+    """The name that the model at `path` has in measurements."""
+    from edgellm.runtime import model_backend
 
-    return identities.identity(path).hex()
+    return model_backend.identity(path)
 
 
 def _refusal(plan: Plan, facts: ModelFacts, planning: Planner) -> NotEnoughMemory:
@@ -71,7 +73,5 @@ def _refusal(plan: Plan, facts: ModelFacts, planning: Planner) -> NotEnoughMemor
 def _can_offload(machine: Machine, store: Measurements) -> bool:
     if not machine.gpus:
         return False
-    from edgellm.runtime.installed import llamacpp_build
-
-    build = llamacpp_build(machine, store)
+    build = installed.llamacpp_build(machine, store)
     return build is not None and build.offload

@@ -84,7 +84,7 @@ class WatchedBackend:
 
 
 def watched(inner: Backend, path: Path, settings: ModelSettings, told: dict[str, Any], kept: Measurements) -> Backend:
-    """`inner`, of the GGUF file at `path`, watched; `told` has its facts and placement as `describe` wrote them."""
+    """`inner`, of the model at `path`, watched; `told` has its facts and placement as `describe` wrote them."""
 
     def keep(seen: Seen) -> None:
         facts, placement = msgspec.convert(told["facts"], ModelFacts), msgspec.convert(told["placement"], Placement)
@@ -99,16 +99,14 @@ def describe(facts: ModelFacts, placement: Placement) -> dict[str, Any]:
 
 
 def key(path: Path, settings: ModelSettings, placement: Placement) -> Key:
-    """Under which the speed of the GGUF file at `path` is kept."""
-    from edgellm.backends.llamacpp.identity import identity
-    from edgellm.backends.llamacpp.threads import default_threads
+    """Under which the speed of the model at `path` is kept."""
     from edgellm.fit.speed import ON_GPU, WITH_SERVERS
     from edgellm.machine.machine import detect
-    from edgellm.runtime.gguf_backend import build_id
+    from edgellm.runtime.model_backend import build_id, identity, threads
 
     ending = WITH_SERVERS if placement.servers else ON_GPU if placement.gpu_layers else ""
-    build = f"{build_id(settings)}; {placement.kv_type}{ending}"
-    return Key(identity(path).hex(), build, settings.threads or default_threads(), detect().id)
+    build = f"{build_id(path, settings)}; {placement.kv_type}{ending}"
+    return Key(identity(path), build, threads(path, settings), detect().id)
 
 
 def record(seen: Seen, facts: ModelFacts, placement: Placement, key: Key, kept: Measurements) -> None:

@@ -53,16 +53,15 @@ class StepMemory:
         return self._key
 
 
-def llamacpp_memory(path: Path, settings: ModelSettings) -> StepMemory:
-    """For the GGUF file at `path` as the settings have it computed."""
+def memory_of(path: Path, settings: ModelSettings) -> StepMemory:
+    """For the model at `path` as the settings have it computed."""
 
     def key() -> Key:
-        from edgellm.backends.llamacpp.identity import identity
-        from edgellm.backends.llamacpp.threads import default_threads
         from edgellm.machine.machine import detect
-        from edgellm.runtime.gguf_backend import build_id
+        from edgellm.runtime.model_backend import build_id, identity, threads
 
-        build = f"{build_id(settings)}; {settings.gpu_layers} layers, {settings.kv_type}, {settings.flash_attention}"
-        return Key(identity(path).hex(), build, settings.threads or default_threads(), detect().id)
+        build = build_id(path, settings)
+        build += f"; {settings.gpu_layers} layers, {settings.kv_type}, {settings.flash_attention}"
+        return Key(identity(path), build, threads(path, settings), detect().id)
 
     return StepMemory(kept(), key)

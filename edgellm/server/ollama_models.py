@@ -22,7 +22,7 @@ from edgellm.server.documented import answer
 from edgellm.server.models import Models, standing_of
 from edgellm.server.ollama_schemas import OllamaShowReply, OllamaTagsReply, OllamaVersionReply
 
-_FORMATS = {"llama.cpp": "gguf"}
+_FORMATS = {"llama.cpp": "gguf", "MLX": "mlx", "ONNX Runtime": "onnx"}
 _SPOKEN = "0.14.2"
 """The version of Ollama whose API this is: editors refuse to talk to one that is older than what they need."""
 

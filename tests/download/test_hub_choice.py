@@ -65,6 +65,17 @@ def test_folders_of_the_other_kinds() -> None:
     assert hub_choice.choose(SOURCE, onnx).format == "onnx"
 
 
+def test_of_several_onnx_models_the_one_for_processors_is_taken() -> None:
+    listing = [
+        f"{folder}/{file}"
+        for folder in ("cuda/int4", "cpu_and_mobile/int4")
+        for file in ("genai_config.json", "m.onnx")
+    ]
+    files = ("cpu_and_mobile/int4/genai_config.json", "cpu_and_mobile/int4/m.onnx")
+    assert hub_choice.choose(SOURCE, ["README.md", "config.json", *listing]).files == files
+    assert hub_choice.choose(SOURCE, listing[:2]).files == tuple(listing[:2])
+
+
 @given(st.lists(st.text(max_size=30), max_size=10), st.sampled_from(["", "Q4_K_M", "F16"]))
 def test_no_listing_breaks_the_choice(listing: list[str], quantization: str) -> None:
     try:

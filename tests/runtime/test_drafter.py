@@ -85,7 +85,7 @@ def target(tiny: Path) -> Iterator[LlamaCppBackend]:
 
 def load_file(path: Path, target: Backend) -> tuple[DraftModel | None, str]:
     return drafter.load_drafter(
-        drafter.DraftSource(lambda limits: drafter.llamacpp_draft(path, ModelSettings(slots=4, parallel=4), limits)),
+        drafter.DraftSource(lambda limits: drafter.load_draft(path, ModelSettings(slots=4, parallel=4), limits)),
         target,
         clock=time.perf_counter,
         prefix_cache=True,
@@ -122,12 +122,12 @@ def test_a_draft_that_was_seen_to_cost_too_much_stays_on_disk(
 ) -> None:
     monkeypatch.setenv("EDGELLM_HOME", str(tmp_path))
     settings, flat = ModelSettings(), {1: 10.0, 4: 10.5, 16: 12.0}
-    first = drafter.llamacpp_source(tiny, settings, flat)
+    first = drafter.draft_source(tiny, settings, flat)
     assert first is not None  # nothing is known of it yet
     first.timed({1: 9.0, 32: 40.0})
-    assert drafter.llamacpp_source(tiny, settings, flat) is None
-    assert drafter.llamacpp_source(tiny, settings, {}) is not None  # somebody named it
+    assert drafter.draft_source(tiny, settings, flat) is None
+    assert drafter.draft_source(tiny, settings, {}) is not None  # somebody named it
     first.timed({1: 1.0, 32: 10.0})
-    assert drafter.llamacpp_source(tiny, settings, flat) is not None
+    assert drafter.draft_source(tiny, settings, flat) is not None
     steep = {1: 10.0, 4: 40.0, 16: 160.0}
-    assert drafter.llamacpp_source(tiny, settings, steep) is None
+    assert drafter.draft_source(tiny, settings, steep) is None

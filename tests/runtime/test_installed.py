@@ -15,6 +15,7 @@ from edgellm.runtime.installed import Backend, backends, llamacpp_build
 from tests.machine.test_machine import PLAIN
 
 RTX = Gpu(name="RTX 4090", kind="cuda", total=24 * GIB, free=24 * GIB)
+APPLE = msgspec.structs.replace(PLAIN, system="Darwin", arch="arm64")
 CPU_BUILD = Build(version="0.5.0", offload=False, simd=("AVX", "AVX2"))
 
 
@@ -37,8 +38,19 @@ def test_this_environment(kept: Measurements) -> None:
     found = {backend.name: backend for backend in backends(PLAIN, kept)}
     assert (found["llama.cpp"].state, found["llama.cpp"].package) == ("used", "llama-cpp-python")
     assert found["llama.cpp"].build is not None
-    assert (found["MLX"].state, found["MLX"].reason) == ("not used", "works on Apple Silicon only")
     assert all(backend.reason for backend in found.values())
+
+
+@pytest.mark.parametrize("here", [PLAIN, APPLE])
+def test_backends_of_folders(kept: Measurements, monkeypatch: pytest.MonkeyPatch, here: Machine) -> None:
+    monkeypatch.setattr(installed, "names", lambda: frozenset({"llama.cpp", "MLX"}))
+    _, _, mlx, onnx = backends(here, kept)
+    assert (mlx.name, mlx.state) == ("MLX", "used")
+    assert mlx.reason.endswith("slowly without Apple Silicon") == (here is PLAIN)
+    assert (onnx.state, onnx.reason) == ("not used", "it is not installed (pip install 'edgellm[onnx]')")
+    monkeypatch.setattr(installed, "names", lambda: frozenset({"llama.cpp"}))
+    mlx = backends(here, kept)[2]
+    assert (mlx.state, mlx.advice) == (("missing", "pip install 'edgellm[mlx]'") if here is APPLE else ("not used", ""))
 
 
 def test_the_library_is_loaded_once_for_each_installation(kept: Measurements, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -109,13 +109,21 @@ def test_what_is_nothing_is_told(downloads: Downloads, text: str) -> None:
     assert downloads.fetched == []
 
 
-def test_a_kind_that_cannot_be_run_yet_is_told_before_it_is_loaded(downloads: Downloads, tmp_path: Path) -> None:
+def test_a_folder_is_used_in_place(downloads: Downloads, tmp_path: Path) -> None:
     folder = tmp_path / "mlx"
     folder.mkdir()
     (folder / "config.json").write_text("{}")
     (folder / "model.safetensors").write_bytes(b"")
-    with pytest.raises(UnsupportedModel, match="MLX format"):
-        locate(str(folder), Settings())
+    found = locate(str(folder), Settings())
+    assert (found, found.kind) == (Located(path=folder, name="mlx"), "mlx")
+
+
+def test_a_backend_of_the_settings_takes_the_source_of_its_format(downloads: Downloads) -> None:
+    assert locate("qwen3-4b", Settings(backend="auto", offline=True)).name == "qwen3-4b"
+    assert locate("qwen3-4b", Settings(backend="mlx")).name == "qwen3-4b:4-bit"
+    assert [source.format for source in downloads.fetched[-1].sources] == ["mlx"]
+    with pytest.raises(UnsupportedModel, match="ONNX Runtime was asked for"):
+        locate("qwen3-4b", Settings(backend="onnx"))
 
 
 class TestModelsOfOtherPrograms:

@@ -19,7 +19,7 @@ from edgellm.engine.scheduler import Budget
 from edgellm.engine.sequence import Job
 from edgellm.engine.speculative.proposer import NoProposer
 from edgellm.request import GREEDY
-from edgellm.runtime.drafter import DraftSource, llamacpp_draft, load_drafter
+from edgellm.runtime.drafter import DraftSource, load_draft, load_drafter
 from tests import models
 from tests.doubles.eager_drafts import EagerDrafts
 
@@ -48,7 +48,7 @@ def target() -> Iterator[LlamaCppBackend]:
 def proposer(target: LlamaCppBackend) -> Iterator[EagerDrafts]:
     path = models.path("qwen-0.5b")
     drafter, note = load_drafter(
-        DraftSource(lambda limits: llamacpp_draft(path, SETTINGS, limits)),
+        DraftSource(lambda limits: load_draft(path, SETTINGS, limits)),
         target,
         clock=time.perf_counter,
         prefix_cache=True,

@@ -1,0 +1,59 @@
+"""Which library a model on this machine is loaded with: the one of its format, of two for GGUF files the better one."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import msgspec
+
+from edgellm.backends import ik
+from edgellm.catalog import onnx_encoder_facts
+from edgellm.config import ModelSettings
+from edgellm.errors import LoadError, Unsupported, UnsupportedModel
+from edgellm.fit.backend_choice import OF_FORMAT, OF_SETTING, choose
+from edgellm.machine.machine import Machine
+from edgellm.machine.measurements import kept
+from edgellm.runtime import installed
+from edgellm.runtime.known_facts import facts_of
+from edgellm.runtime.locate import Located
+from edgellm.runtime.native_choice import FORK, native_for
+
+
+class Chosen(msgspec.Struct, frozen=True):
+    """`setting` is the library as settings spell it, `name` as people do; `reason` says why, in a clause."""
+
+    setting: str
+    name: str
+    reason: str
+
+
+def chosen_for(
+    found: Located, settings: ModelSettings, machine: Machine, telling: Callable[[], None] = lambda: None
+) -> Chosen:
+    """For a model that writes. Blocks for seconds where two libraries must be tried first, after calling `telling`.
+
+    Raises Unsupported where its library is not installed, UnsupportedModel for what the settings' library cannot read
+    and for models of embeddings.
+    """
+    format = found.kind or "gguf"
+    wanted = OF_SETTING.get(settings.backend)
+    choice = choose((format,), machine.apple_silicon, wanted, installed.names())
+    if wanted not in (None, format):
+        raise UnsupportedModel(f"{found.name} cannot be loaded so: {choice.reason}. Leave --backend to auto.")
+    if format == "gguf":
+        native = native_for(found.path, settings, machine, kept(), telling=telling)
+        return Chosen(native.name, ik.NAME if native.name == FORK else OF_FORMAT["gguf"], native.reason)
+    if _embeds(found):
+        raise UnsupportedModel(f"{found.path} makes embeddings and writes no text. Name a model that does.")
+    if not choice.usable:
+        raise Unsupported(f"{found.name} cannot be loaded: {choice.reason}")
+    return Chosen(format, choice.backend, choice.reason)
+
+
+def _embeds(found: Located) -> bool:
+    if onnx_encoder_facts.holds_encoder(found.path):
+        return True
+    try:
+        return facts_of(found.path).pooling
+    except (LoadError, OSError):  # whoever loads it says why
+        return False
