@@ -72,7 +72,7 @@ class ChatApp(App[None]):
         self.controller = Controller(self.store)
         self.chat_screen = ChatScreen(start.settings.model, start.settings.offline)
         self.models = ModelChoice(self.controller, start.settings, start.open_model, self._fetching)
-        self.composer = Composer(self.controller, self.chat_screen.prompt)
+        self.composer = Composer(self.controller, self.chat_screen.prompt, self._tell)
         self.dialogs = Dialogs(self)
         self.actions = Actions(self)
         self.serving = Serving(self, start.server)
@@ -330,6 +330,9 @@ class ChatApp(App[None]):
             opening=self.models.opening,
             cut=self.controller.cut,
         )
+
+    def _tell(self, words: str) -> None:
+        self.notify(words, severity="warning", timeout=8, markup=False)
 
     def update_commands(self) -> None:
         self.chat_screen.show_commands(commands.available(self.situation))

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Coroutine
+import contextlib
+from collections.abc import Callable, Coroutine
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +12,7 @@ from edgellm.errors import EdgeLLMError
 from tui.controller import Controller
 from tui.mentions import Mentions
 from tui.store import drafts
-from tui.store.records import Entry
+from tui.store.records import Attachment, Entry
 from tui.widgets.prompt import Prompt
 from tui.widgets.suggestions import Suggestion
 
@@ -20,11 +21,13 @@ UNKNOWN, NEW = -2, -1
 
 
 class Composer:
-    """Belongs to the conversation shown; `editing` is the message that is written anew, if one is."""
+    """Belongs to the conversation shown; `editing` is the message that is written anew, if one is. `tell` hears what
+    became of a message otherwise than it may have been meant."""
 
-    def __init__(self, controller: Controller, prompt: Prompt) -> None:
+    def __init__(self, controller: Controller, prompt: Prompt, tell: Callable[[str], None]) -> None:
         self._controller = controller
         self._prompt = prompt
+        self._tell = tell
         self._mentions = Mentions(Path.cwd())
         self._chat = UNKNOWN
         self._between = 0
@@ -93,6 +96,8 @@ class Composer:
         except EdgeLLMError:
             self._prompt.fill(text)
             raise
+        if missing := await asyncio.to_thread(self._mentions.missing, text):
+            self._tell(f"There is no file {', '.join(missing)} here: it was sent as words.")
         editing, self.editing = self.editing, None
         if editing is not None:
             await self._controller.edit(editing, text, attachments or None)
@@ -105,10 +110,14 @@ class Composer:
         await self.remember()
 
     async def keep(self) -> None:
-        """Keep the unsent words, and count them."""
+        """Keep the unsent words, and count them and the files they name."""
         await self.keep_draft()
+        text = self._prompt.text
         if self._controller.state == "idle":
-            await self._controller.measure(self._prompt.text)
+            attached: tuple[Attachment, ...] = ()
+            with contextlib.suppress(EdgeLLMError):  # told when it is sent
+                attached = await self._mentions.attachments(text, None)
+            await self._controller.measure(text, attached)
 
     async def keep_draft(self) -> None:
         if self.editing is None and not self._between:

@@ -44,7 +44,7 @@ class Controller:
         self.offers: tuple[Offer, ...] = ()
         self._telling = Telling()
         self.listen, self._tell = self._telling.listen, self._telling.tell
-        self._loading = Loading(self._loaded)
+        self._loading = Loading(self._loaded, self._tell)
         self._answers = Answers(store, self._tell_of, self._answered)
         self._fitting = Fitting(store, self._tell_state)
         self._titling = Titling(store, self._changed)
@@ -81,7 +81,7 @@ class Controller:
     async def new(self) -> None:
         """Show a new, empty conversation, with the options of the one before but for its system prompt."""
         async with self._one_at_a_time:
-            self.options = Options(sampling=self.options.sampling, max_tokens=self.options.max_tokens)
+            self.options = prompting.carried_over(self.options)
             await self._show(None, ())
 
     async def open(self, chat: int, entry: int | None = None) -> None:

@@ -50,7 +50,9 @@ class Prompt:
         return await self._count(side_requests.summary_prompt(self.before(point)))
 
     async def _count(self, conversation: Conversation) -> int:
-        return len(await self._model.tokenize(conversation)) if conversation.messages else 0
+        if not conversation.messages:
+            return 0
+        return len(await self._model.tokenize(conversation, prompting.template_args(self._options)))
 
 
 async def meter_or_none(prompt: Prompt) -> Meter | None:

@@ -35,6 +35,14 @@ def find(query: str, names: Sequence[str], limit: int = 20) -> tuple[str, ...]:
     return fuzzy.best(query, names, limit)
 
 
+def is_file(folder: Path, name: str) -> bool:
+    """Whether `read` has something to read; never raises."""
+    try:
+        return bool(name) and (folder / Path(name).expanduser()).is_file()
+    except (OSError, RuntimeError, ValueError):  # too long a name, no such home, a zero byte
+        return False
+
+
 def read(folder: Path, name: str) -> Attachment:
     """The file as it is now. Raises RequestError for what is too large, not text, or cannot be read. Blocks."""
     path = folder / Path(name).expanduser()

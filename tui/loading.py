@@ -7,16 +7,18 @@ from collections.abc import Callable
 
 from edgellm.errors import EdgeLLMError
 from edgellm.model import Model
+from tui.notices import Noted
 
 
 class Loading:
-    """`changed` is called when the state changes; `model` is None until `use`."""
+    """`changed` is called when the state changes; `model` is None until `use`. `tell` hears once what a model notes."""
 
-    def __init__(self, changed: Callable[[], None]) -> None:
+    def __init__(self, changed: Callable[[], None], tell: Callable[[Noted], None]) -> None:
         self.model: Model | None = None
         self.error = ""
         self.ready = self.expected = False
-        self._changed = changed
+        self._changed, self._tell = changed, tell
+        self._noted: set[str] = set()
         self._task: asyncio.Task[None] | None = None
 
     @property
@@ -49,9 +51,16 @@ class Loading:
         try:
             await model.start()
             self.ready = True
+            for note in dict.fromkeys(model.info.notes):
+                self._note(note)
         except EdgeLLMError as error:
             self.error = str(error)
         except Exception as error:  # a model is anything: whatever it raises must not take the app down
             self.error = f"The model could not be loaded: {error or type(error).__name__}."
         self._task = None
         self._changed()
+
+    def _note(self, note: str) -> None:
+        if note not in self._noted:
+            self._noted.add(note)
+            self._tell(Noted(note))

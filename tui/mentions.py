@@ -15,8 +15,11 @@ from tui.widgets.suggestions import Suggestion
 
 FRESH_S = 10.0
 """How long a listing of the folder is good for."""
-_MENTION = re.compile(r"(?:^|(?<=\s))@(\S+)")
+_MENTION = re.compile(r"""(?:^|(?<=[\s(]))@(?:"([^"\n]+)"|(\S+))""")
 _TYPED = re.compile(r"(?:^|\s)@(\S*)\Z")
+_AFTER = ".,;:!?)]}>'\"`"
+"""What may stand behind a name in a sentence."""
+_LIKE_A_FILE = re.compile(r"[\w.~/\\ -]*(?:[/\\][\w. -]+|\.\w{1,5})\Z")
 
 
 class Mentions:
@@ -37,11 +40,28 @@ class Mentions:
         if time.monotonic() - self._listed >= FRESH_S:
             self._names = await asyncio.to_thread(files.listing, self._folder)
             self._listed = time.monotonic()
-        found = files.find(query, self._names)
-        return [] if query in found[:1] else [Suggestion(f"@{name} ") for name in found]
+        found = files.find(query.lstrip('"'), self._names)
+        return [] if query in found[:1] else [Suggestion(f"@{_quoted(name)} ") for name in found]
 
     async def attachments(self, text: str, model: Model | None) -> tuple[Attachment, ...]:
         """The files that `text` names. A word that is no file's name is left alone. Raises RequestError."""
-        names = [name for name in dict.fromkeys(_MENTION.findall(text)) if (self._folder / name).is_file()]
-        found = [await asyncio.to_thread(files.read, self._folder, name) for name in names]
+        names = [name for name in map(self._file, _words(text)) if name is not None]
+        found = [await asyncio.to_thread(files.read, self._folder, name) for name in dict.fromkeys(names)]
         return tuple([await files.counted(model, one) if model is not None else one for one in found])
+
+    def missing(self, text: str) -> list[str]:
+        """Words that look like the name of a file, and are none."""
+        words = [word.rstrip(_AFTER) for word in _words(text) if self._file(word) is None]
+        return [word for word in dict.fromkeys(words) if _LIKE_A_FILE.match(word)]
+
+    def _file(self, word: str) -> str | None:
+        """The name of the file that is meant, without what belongs to the sentence around it."""
+        return next((name for name in (word, word.rstrip(_AFTER)) if files.is_file(self._folder, name)), None)
+
+
+def _words(text: str) -> list[str]:
+    return [quoted or word for quoted, word in _MENTION.findall(text)]
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"' if " " in name else name

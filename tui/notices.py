@@ -159,6 +159,12 @@ class Warned(msgspec.Struct, frozen=True):
     message: str
 
 
+class Noted(msgspec.Struct, frozen=True):
+    """Something about the model that is not quite as it was asked for (why this one, where it was loaded)."""
+
+    message: str
+
+
 Notice = (
     StateChanged
     | ChatShown
@@ -176,4 +182,5 @@ Notice = (
     | Summarized
     | Deleted
     | Warned
+    | Noted
 )

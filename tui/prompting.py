@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import Any
 
 import msgspec
 
@@ -38,7 +39,17 @@ def left_out(path: Sequence[Entry], cut: Cut | None) -> int:
 def request(input: Conversation, options: Options, info: ModelInfo) -> ChatRequest:
     """With the model's own recommended sampling where `options` name nothing."""
     sampling = msgspec.structs.replace(info.sampling, **options.sampling)
-    return ChatRequest(input=input, sampling=sampling, max_tokens=options.max_tokens)
+    return ChatRequest(input=input, sampling=sampling, max_tokens=options.max_tokens, thinking=options.thinking)
+
+
+def carried_over(options: Options) -> Options:
+    """What a new conversation takes over from the one before: how words are chosen, not what it was about."""
+    return Options(sampling=options.sampling, max_tokens=options.max_tokens, thinking=options.thinking)
+
+
+def template_args(options: Options) -> dict[str, Any]:
+    """What templates are told of it, which changes what a prompt counts."""
+    return {} if options.thinking is None else dict.fromkeys(("enable_thinking", "thinking"), options.thinking)
 
 
 def question(text: str, attachments: Sequence[Attachment]) -> str:

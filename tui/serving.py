@@ -57,6 +57,11 @@ class Serving:
         if self.control is not None and self.control.address:
             self.control.use(model)
 
+    @property
+    def through(self) -> str:
+        """The address of the other process that the chat's own model is had from, "" if there is none."""
+        return self.elsewhere(self._app.controller.model)
+
     def elsewhere(self, model: Model | None) -> str:
         """The address of the other process that serves `model`, "" for one of this app."""
         return self.control.elsewhere(model) if self.control is not None and model is not None else ""

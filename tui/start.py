@@ -25,6 +25,7 @@ class Start:
     system: str = ""
     sampling: dict[str, Any] = field(default_factory=dict)
     max_tokens: int | None = None
+    thinking: bool | None = None
     open_model: OpenModel = open_model
     server: ServerControl | None = None
 
@@ -32,4 +33,5 @@ class Start:
     def options(self) -> dict[str, Any]:
         """What is given of `Options`, for the conversation that is shown first."""
         given = {"system": self.system, "sampling": self.sampling, "max_tokens": self.max_tokens}
-        return {name: value for name, value in given.items() if value}
+        asked = {} if self.thinking is None else {"thinking": self.thinking}
+        return {name: value for name, value in given.items() if value} | asked

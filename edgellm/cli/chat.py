@@ -77,9 +77,8 @@ def chat(
         rpc=rpc,
     )
     if not plain and full_screen.possible():
-        local = local or bool(own)  # what only a load can honour is not asked of a server
         said = prompt.utf8(system or "")
-        return full_screen.run(settings, wishes, said, resume=resume, any_model=model is None, local=local)
+        return full_screen.run(settings, wishes, said, resume=resume, any_model=model is None, local=local, own=own)
     if resume:
         raise typer.BadParameter("--resume needs a terminal, without --plain: lines are not kept")
     return converse(settings, wishes, system, local=local, own=own)

@@ -10,17 +10,21 @@ from collections.abc import AsyncGenerator, AsyncIterator, Callable, Iterator, S
 from contextlib import ExitStack, aclosing, contextmanager
 from typing import TYPE_CHECKING, cast
 
+from msgspec.structs import replace
+
 from edgellm.config import Settings
 from edgellm.errors import ConfigError, EdgeLLMError
 from edgellm.events import Event
-from edgellm.model import Model, WrapperModel
-from edgellm.request import ChatRequest
+from edgellm.model import Model, ModelInfo, WrapperModel
+from edgellm.request import ChatRequest, Speculation
 from tui.server_control import Served
 
 if TYPE_CHECKING:
     import socket
 
     from edgellm.cli.shared_model import SharedModel
+    from edgellm.remote.openai_server import OpenAIServer
+    from edgellm.runtime.instance import Instance
     from edgellm.server.record import Record
     from edgellm.server.serve import Server
     from edgellm.server.traffic import Traffic
@@ -31,10 +35,11 @@ _LOOKED_EACH_S = 0.05
 class ChatServer:
     """`tui.server_control.ServerControl` over `edgellm.server`, whose packages are loaded when it first starts."""
 
-    def __init__(self, settings: Settings, *, local: bool = False) -> None:
-        """`local`: models are loaded here, though a server runs that has them."""
+    def __init__(self, settings: Settings, *, local: bool = False, own: Sequence[str] = ()) -> None:
+        """`local`: models are loaded here, though a server runs that has them; `own` are options that need that."""
         self._settings = settings
         self._local = local
+        self._own = own
         self._traffic: Traffic | None = None
         self._models: SharedModel | None = None
         self._given: list[Counted] = []
@@ -64,17 +69,26 @@ class ChatServer:
         Raises what finding and fetching it raises.
         """
         from edgellm.catalog.catalog import looks_like_path
-        from edgellm.remote.edgellm_server import EdgeServer
-        from edgellm.remote.openai_server import OpenAIServer
-        from edgellm.runtime import assemble, instance, locate
+        from edgellm.runtime import assemble, instance
 
         report("starting", 0, 0)
         other = None if self._local or looks_like_path(name) else instance.find()
         if other is None or other.pid == os.getpid():
             return assemble.open_model(name, settings, report)
+        if self._own:
+            return Noted(assemble.open_model(name, settings, report), _own_load(other.url, self._own))
+        return self._through(other, name, settings, report)
+
+    def _through(
+        self, other: Instance, name: str, settings: Settings, report: Callable[[str, int, int], None]
+    ) -> Model:
+        from edgellm.remote.edgellm_server import EdgeServer
+        from edgellm.remote.openai_server import OpenAIServer
+        from edgellm.runtime import locate
+
         entry = EdgeServer(other.url, other.token).named(name)
         known = str(entry["id"]) if entry is not None else locate.locate(name, settings, report).name
-        return Through(OpenAIServer(other.url, known, api_key=other.token), other.url)
+        return Through(OpenAIServer(other.url, known, api_key=other.token), other.url, settings.speculation)
 
     async def start(self, model: Model, port: int | None = None) -> None:
         async with self._one_at_a_time:
@@ -168,11 +182,38 @@ class Counted(WrapperModel):
 
 
 class Through(WrapperModel):
-    """A model of the server at `address`, which is another process."""
+    """A model of the server at `address`, which is another process and loads it. The server has settings of its own:
+    who may guess ahead goes with each request."""
 
-    def __init__(self, inner: Model, address: str) -> None:
+    def __init__(self, inner: OpenAIServer, address: str, speculation: Speculation = "auto") -> None:
         super().__init__(inner)
         self.address = address
+        self._server = inner
+        self._speculation: Speculation = speculation
+
+    async def start(self) -> None:
+        await self._server.load()
+
+    def stream(self, request: ChatRequest) -> AsyncIterator[Event]:
+        asked = replace(request, speculation=self._speculation) if request.speculation == "auto" else request
+        return self.inner.stream(asked)
+
+
+class Noted(WrapperModel):
+    """Has something more to tell of how it was opened."""
+
+    def __init__(self, inner: Model, note: str) -> None:
+        super().__init__(inner)
+        self._note = note
+
+    @property
+    def info(self) -> ModelInfo:
+        return replace(self.inner.info, notes=(self._note, *self.inner.info.notes))
+
+
+def _own_load(url: str, own: Sequence[str]) -> str:
+    need = "needs" if len(own) == 1 else "need"
+    return f"A server runs at {url}, but {', '.join(own)} {need} a load of its own: the model is loaded here."
 
 
 def _served(record: Record) -> Served:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -20,18 +20,26 @@ def possible(environ: Mapping[str, str] = os.environ) -> bool:
     return all(stream is not None and stream.isatty() for stream in streams) and environ.get("TERM") != "dumb"
 
 
-def run(settings: Settings, wishes: Wishes, system: str, *, resume: bool, any_model: bool, local: bool = False) -> int:
+def run(
+    settings: Settings,
+    wishes: Wishes,
+    system: str,
+    *,
+    resume: bool,
+    any_model: bool,
+    local: bool = False,
+    own: Sequence[str] = (),
+) -> int:
     """Chat until the person leaves. `any_model`: none was named, so the one used last may answer.
 
-    `local`: no model comes from a server that runs. Returns the exit code. Raises ConfigError where conversations
-    cannot be kept.
+    `local` and `own` as for `ChatServer`. Returns the exit code. Raises ConfigError where conversations cannot be kept.
     """
     from edgellm import paths
     from edgellm.cli.chat_server import ChatServer
     from tui.app import ChatApp
     from tui.start import Start
 
-    server = ChatServer(settings, local=local)
+    server = ChatServer(settings, local=local, own=own)
     app = ChatApp(
         Start(
             settings=settings,
@@ -41,6 +49,7 @@ def run(settings: Settings, wishes: Wishes, system: str, *, resume: bool, any_mo
             system=system,
             sampling=wishes.sampling,
             max_tokens=wishes.max_tokens,
+            thinking=wishes.think,
             open_model=server.open_model,
             server=server,
         )

@@ -10,13 +10,14 @@ from pathlib import Path
 
 import httpx
 import pytest
+from msgspec.structs import replace
 
-from edgellm.cli.chat_server import ChatServer
+from edgellm.cli.chat_server import ChatServer, Through
 from edgellm.config import Settings
 from edgellm.errors import ConfigError
 from edgellm.events import Text
-from edgellm.request import ask
-from edgellm.runtime import instance, locate
+from edgellm.request import Speculation, ask
+from edgellm.runtime import assemble, instance, locate
 from edgellm.runtime.instance import Instance
 from tests.doubles.scripted_model import ScriptedModel
 from tests.doubles.waiting import until
@@ -101,6 +102,28 @@ async def test_a_server_that_runs_already_is_used(
     finally:
         await model.aclose()
     assert app.elsewhere(ScriptedModel([["x"]])) == ""
+
+
+async def test_an_option_that_needs_a_load_of_its_own_is_honoured_and_told(monkeypatch: pytest.MonkeyPatch) -> None:
+    other = Instance(url="http://127.0.0.1:9", token="t", pid=os.getpid() + 1, created=0.0)
+    monkeypatch.setattr(instance, "find", lambda: other)
+    monkeypatch.setattr(assemble, "open_model", lambda name, settings, report: ScriptedModel([["x"]], name="tiny"))
+    app = ChatServer(Settings(), own=("--context",))
+    model = app.open_model("default", Settings(), lambda label, done, total: None)
+    assert app.elsewhere(model) == ""
+    (note,) = model.info.notes
+    assert other.url in note and "--context needs a load of its own" in note
+    alone = ChatServer(Settings(), local=True, own=("--context",)).open_model("default", Settings(), lambda *_: None)
+    assert alone.info.notes == ()
+
+
+@pytest.mark.parametrize(("asked", "sent"), [("auto", "off"), ("ngram", "ngram")])
+async def test_no_speculation_is_asked_of_a_server_too(asked: Speculation, sent: str) -> None:
+    inner = ScriptedModel([["x"]])
+    model = Through(inner, "http://127.0.0.1:9", "off")  # type: ignore[arg-type]
+    async for _ in model.stream(replace(ask("Hi"), speculation=asked)):
+        pass
+    assert [request.speculation for request in inner.requests] == [sent]
 
 
 async def test_others_find_it_while_it_is_on(server: ChatServer) -> None:

@@ -8,12 +8,13 @@ from tui.server_control import Served
 
 
 class FakeServer:
-    """Port 1 is always taken."""
+    """Port 1 is always taken. `other` is where every model comes from, if it is another process."""
 
     def __init__(self) -> None:
         self.address = ""
         self.requests: list[Served] = []
         self.model: Model | None = None
+        self.other = ""
 
     async def start(self, model: Model, port: int | None = None) -> None:
         if port == 1:
@@ -27,7 +28,7 @@ class FakeServer:
         """It never is."""
 
     def elsewhere(self, model: Model) -> str:
-        return ""
+        return self.other
 
     async def stop(self, *, at_once: bool = False) -> None:
         self.address = ""

@@ -14,8 +14,8 @@ from edgellm.messages import ToolCall, ToolResult
 from edgellm.request import ChatRequest
 from tests.doubles.scripted_model import ScriptedModel
 from tests.tui.conftest import Running
+from tui.choices import Choice
 from tui.notices import Stats
-from tui.screens.models import Choice
 from tui.store import chats, entries
 from tui.store.records import Attachment, Reply
 from tui.widgets.answer import Answer
@@ -52,14 +52,32 @@ OTHERS = (  # title, how long ago in seconds
     ("Regular expression for dates", 300_000),
     ("Bread with old flour", 400_000),
 )
-MODELS = (
-    Choice("qwen3-8b", "Q4_K_M", True, "fits", 11.0, 5_000_000_000),
-    Choice("qwen2.5-coder-1.5b", "Q4_K_M", True, "fits", 41.0, 1_100_000_000),
-    Choice("smollm2-360m", "Q8_0", True, "fits", 96.0, 386_000_000),
-    Choice("gemma-3-4b", "Q4_K_M", False, "fits", 19.0, 2_500_000_000),
-    Choice("mistral-nemo-12b", "Q4_K_M", False, "tight", 7.0, 7_500_000_000),
-    Choice("qwen3-30b-a3b", "Q4_K_M", False, "no", 0.0, 18_600_000_000),
-    Choice("llama-3.3-70b", "Q4_K_M", False, "no", 0.0, 42_500_000_000),
+GB = 1_000_000_000
+MODELS = tuple(
+    Choice(
+        name=name,
+        quantization="Q8_0" if name == "smollm2-360m" else "Q4_K_M",
+        here=here,
+        verdict=verdict,  # type: ignore[arg-type]
+        per_s=per_s,
+        bytes=int(size * GB),
+        title=title,
+        license=license,
+        parameters=int(parameters * GB),
+        memory=int((size + 1.4) * GB),
+        context=8192,
+        room=int(9.8 * GB),
+    )
+    for name, title, here, verdict, per_s, size, license, parameters in (
+        ("qwen3-8b", "Qwen3 8B", True, "fits", 11.0, 5.0, "Apache-2.0", 8.2),
+        ("qwen2.5-coder-1.5b", "Qwen2.5 Coder 1.5B", True, "fits", 41.0, 1.1, "Apache-2.0", 1.54),
+        ("smollm2-360m", "SmolLM2 360M", True, "fits", 96.0, 0.386, "Apache-2.0", 0.36),
+        ("unsloth/Phi-4-mini-instruct-GGUF", "", True, "fits", 18.0, 2.5, "", 3.8),
+        ("gemma-3-4b", "Gemma 3 4B", False, "fits", 19.0, 2.5, "Gemma", 3.88),
+        ("mistral-nemo-12b", "Mistral Nemo 12B", False, "tight", 7.0, 7.5, "Apache-2.0", 12.2),
+        ("qwen3-30b-a3b", "Qwen3 30B A3B", False, "no", 0.0, 18.6, "Apache-2.0", 30.5),
+        ("llama-3.3-70b", "Llama 3.3 70B", False, "no", 0.0, 42.5, "Llama 3.3", 70.6),
+    )
 )
 
 

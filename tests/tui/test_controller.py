@@ -7,6 +7,7 @@ from collections.abc import AsyncIterator
 from pathlib import Path
 from typing import Any
 
+import msgspec
 import pytest
 
 from edgellm.errors import BackendError, LoadError, RequestError
@@ -75,6 +76,16 @@ async def test_a_message_is_answered_stored_and_told(chat: Any, store: Store) ->
     assert [notice.state for notice in of(notices.StateChanged, chat)] == ["loading", "streaming", "idle"] or [
         notice.state for notice in of(notices.StateChanged, chat)
     ] == ["loading", "idle", "streaming", "idle"]
+
+
+async def test_what_a_model_notes_of_its_loading_is_told_once(chat: Any) -> None:
+    model = ScriptedModel([["Hi"]])
+    model.info = msgspec.structs.replace(model.info, notes=("The context is cut.", "The context is cut."))
+    await chat.use(model)
+    await chat.settled()
+    await chat.use(model)
+    await chat.settled()
+    assert [notice.message for notice in of(notices.Noted, chat)] == ["The context is cut."]
 
 
 async def test_figures_are_the_models_own(chat: Any) -> None:

@@ -89,8 +89,9 @@ class ChatScreen(Screen[None]):
         self.chats.show(chats, shown)
 
     def show_fetching(self, progress: Progress | None) -> None:
-        """How far the model's download is; at narrow widths in the top line."""
-        self.header.detail = "" if progress is None else _short(progress)
+        """How far the model's download is: below the list; in the top line where there is no list."""
+        beside = progress is not None and bool(progress.total) and self.chats.region.width > 0
+        self.header.detail = "" if progress is None or beside else _short(progress)
         self._fetching.update("" if progress is None or not progress.total else _long(progress))
 
     def show_server(self, address: str | None) -> None:
@@ -126,6 +127,8 @@ class ChatScreen(Screen[None]):
                 self._state(state, detail)
             case notices.Warned(message=message):
                 self.notify(message, severity="warning", markup=False)
+            case notices.Noted(message=message):
+                self.notify(message, timeout=10, markup=False)
             case _:
                 self._grown(notice)
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 from textual.app import ComposeResult
 from textual.containers import Vertical
@@ -14,8 +13,9 @@ from textual.widgets.option_list import Option
 
 from edgellm.config import Settings
 from edgellm.errors import EdgeLLMError
+from tui.choices import Choice, choices
 from tui.screens.dialog import Dialog
-from tui.widgets.figures import size
+from tui.widgets.figures import size, tokens
 
 _BADGES = {
     "fits": ("● fits", "$text-success"),
@@ -24,16 +24,8 @@ _BADGES = {
 }
 
 
-@dataclass(frozen=True)
-class Choice:
-    """One model in one quantization; `per_s` tokens a second as foreseen, `bytes` of its file."""
-
-    name: str
-    quantization: str
-    here: bool
-    verdict: str
-    per_s: float
-    bytes: int
+BESIDE, NARROWEST = 47, 16
+"""Cells that stand beside a name, and those it gets at least."""
 
 
 class ModelsScreen(Dialog[str]):
@@ -45,14 +37,17 @@ class ModelsScreen(Dialog[str]):
         self._current = current
         self._all: Sequence[Choice] = ()
         self._shown: Sequence[Choice] = ()
+        self._typed = Input(placeholder="Filter, or a name, path or user/repository")
         self._list = OptionList(markup=False, compact=True)
+        self._about = Static(classes="about", markup=False)
         self._hint = Static("Looking at models and this machine …", classes="hint", markup=False)
 
     def compose(self) -> ComposeResult:
-        with Vertical(classes="dialog -tall"):
+        with Vertical(classes="dialog -tall -wide"):
             yield Static("Choose a model", classes="title")
-            yield Input(placeholder="Filter, or a name, path or user/repository")
+            yield self._typed
             yield self._list
+            yield self._about
             yield self._hint
 
     def on_mount(self) -> None:
@@ -62,25 +57,39 @@ class ModelsScreen(Dialog[str]):
     async def _look(self) -> None:
         try:
             self._all = await asyncio.to_thread(choices, self._settings)
-        except EdgeLLMError as error:
+        except (EdgeLLMError, OSError) as error:
             self._hint.update(str(error))
             return
-        self._show("")
+        self._show()
         self._hint.update("Enter takes it (fetched if need be)   ↑ ↓ choose   Esc closes")
 
-    def _show(self, words: str) -> None:
-        wanted = words.lower().split()
-        self._shown = [
-            one for one in self._all if all(word in f"{one.name} {one.quantization}".lower() for word in wanted)
-        ]
-        wide = max((len(one.name) for one in self._shown), default=0)
+    def _show(self) -> None:
+        wanted = self._typed.value.lower().split()
+        self._shown = [one for one in self._all if all(word in _words(one) for word in wanted)]
+        wide = min(self._room(), max((len(one.name) for one in self._shown), default=0))
         self._list.clear_options()
         self._list.add_options(Option(_row(one, wide, one.name == self._current)) for one in self._shown)
         self._list.highlighted = 0 if self._shown else None
+        if self._all and not self._shown:
+            self._about.update("No model that is known has this in its name. Enter looks for it as it is written.")
+
+    def _room(self) -> int:
+        """Cells that a name gets."""
+        return max(NARROWEST, self._list.content_size.width - BESIDE)
+
+    def on_resize(self) -> None:
+        chosen = self._list.highlighted
+        self._show()
+        self._list.highlighted = chosen
+
+    def on_option_list_option_highlighted(self, event: OptionList.OptionHighlighted) -> None:
+        event.stop()
+        if event.option_index < len(self._shown):
+            self._about.update(about(self._shown[event.option_index]))
 
     def on_input_changed(self, event: Input.Changed) -> None:
         event.stop()
-        self._show(event.value)
+        self._show()
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
@@ -103,37 +112,20 @@ class ModelsScreen(Dialog[str]):
         self._list.action_cursor_up()
 
 
-def choices(settings: Settings) -> list[Choice]:
-    """All models of the catalog, those that are here first, then by what fits; blocks for about a second."""
-    import msgspec
+def _words(choice: Choice) -> str:
+    """What a filter looks at."""
+    return f"{choice.name} {choice.quantization} {choice.title}".lower()
 
-    from edgellm.machine import machine as machines, measurements
-    from edgellm.runtime import candidates, planned, threads
 
-    machine = machines.detect(kept=measurements.kept())
-    used = msgspec.structs.replace(settings.model_settings(), threads=threads.threads(settings, machine))
-    planner = planned.planner(machine, used)
-    plans: dict[str, list[tuple[candidates.Candidate, object]]] = {}
-    for candidate in candidates.of_catalog():
-        if not candidate.facts.pooling:
-            plans.setdefault(candidate.model, []).append(
-                (candidate, planner.plan(candidate.facts, model=candidate.model))
-            )
-    found = []
-    for name, pairs in plans.items():
-        candidate, plan = next((pair for pair in pairs if pair[0].here), pairs[0])
-        found.append(
-            Choice(
-                name,
-                candidate.facts.quantization,
-                candidate.here,
-                plan.verdict,  # type: ignore[attr-defined]
-                plan.speed.decode,  # type: ignore[attr-defined]
-                candidate.facts.file_bytes or candidate.facts.weight_bytes,
-            )
-        )
-    order = {"fits": 0, "tight": 1, "no": 2}
-    return sorted(found, key=lambda one: (not one.here, order[one.verdict], one.bytes))
+def about(choice: Choice) -> str:
+    """What it is, and what it takes."""
+    count = f"{choice.parameters / 1e9:.3g}B parameters" if choice.parameters else ""
+    what = " · ".join(word for word in (choice.title or choice.name, count, choice.license) if word)
+    if choice.verdict == "no":
+        takes = f"It needs {size(choice.memory)} of memory, and {size(choice.room)} are free."
+    else:
+        takes = f"It takes {size(choice.memory)} of the memory, with a context of {tokens(choice.context)} tokens."
+    return f"{what}\n{takes}"
 
 
 def _row(choice: Choice, wide: int, current: bool) -> Content:
@@ -142,10 +134,15 @@ def _row(choice: Choice, wide: int, current: bool) -> Content:
     here = "here" if choice.here else ""
     return Content.assemble(
         mark,
-        (f"{choice.name:<{wide}}", "bold" if choice.here else ""),
+        (f"{_fitted(choice.name, wide):<{wide}}", "bold" if choice.here else ""),
         (f"  {choice.quantization:<7}", "$text-muted"),
         f"{size(choice.bytes):>8}",
         f"{choice.per_s:>7.0f} tok/s  " if choice.per_s >= 0.5 else f"{'-':>7}{'':8}",
         (f"{words:<9}", style),
         (f" {here}", "$accent"),
     )
+
+
+def _fitted(name: str, wide: int) -> str:
+    """The end of a long name tells models of one owner apart."""
+    return name if len(name) <= wide else f"…{name[1 - wide :]}"

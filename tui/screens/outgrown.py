@@ -9,12 +9,12 @@ from textual.app import ComposeResult
 from textual.containers import Vertical
 from textual.content import Content
 from textual.widgets import OptionList, Static
-from textual.widgets.option_list import Option
 
 from tui.notices import Offer, Outgrown
 from tui.screens.dialog import Dialog
 from tui.store.records import Entry
 from tui.widgets.figures import tokens
+from tui.widgets.spaced_list import SpacedList, row_of
 
 LONGEST = 40
 _TITLES = {
@@ -38,7 +38,7 @@ class OutgrownScreen(Dialog[Offer]):
             yield Static(f"{needed}; the context holds {tokens(meter.limit)}. Nothing was cut.", markup=False)
             yield Static("", classes="hint")
             if self._outgrown.offers:
-                yield OptionList(*(Option(self._row(offer)) for offer in self._outgrown.offers), markup=False)
+                yield SpacedList(map(self._row, self._outgrown.offers))
                 yield Static("Enter chooses   Esc decides later", classes="hint")
             else:
                 yield Static("Even the last message alone is too long. Shorten it (^E).   Esc closes", classes="hint")
@@ -49,11 +49,11 @@ class OutgrownScreen(Dialog[Offer]):
         plural = "s" * (count != 1)
         about = f"{count} message{plural} up to “{last}” left out; {tokens(offer.used)} tokens remain"
         title = Content.styled(_TITLES[offer.kind], "bold")
-        return Content("\n").join([title, Content.styled(about, "$text-muted"), Content("")])
+        return Content("\n").join([title, Content.styled(about, "$text-muted")])
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        self.dismiss(self._outgrown.offers[event.option_index])
+        self.dismiss(self._outgrown.offers[row_of(event.option)])
 
 
 def _plain(text: str) -> str:

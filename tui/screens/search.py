@@ -11,7 +11,6 @@ from textual.containers import Vertical
 from textual.content import Content
 from textual.timer import Timer
 from textual.widgets import Input, OptionList, Static
-from textual.widgets.option_list import Option
 
 from tui.screens.dialog import Dialog
 from tui.store import search
@@ -19,6 +18,7 @@ from tui.store.records import Hit
 from tui.store.store import Store
 from tui.widgets.figures import age
 from tui.widgets.question import MARK
+from tui.widgets.spaced_list import SpacedList, row_of
 
 PAUSE_S = 0.12
 """After the last key, before the search begins."""
@@ -44,7 +44,7 @@ class SearchScreen(Dialog[Found]):
         self._words = words
         self._hits: tuple[Hit, ...] = ()
         self._timer: Timer | None = None
-        self._list = OptionList(markup=False, compact=True)
+        self._list = SpacedList()
         self._hint = Static("Type words; all of them must occur.", classes="hint")
 
     def compose(self) -> ComposeResult:
@@ -75,9 +75,7 @@ class SearchScreen(Dialog[Found]):
 
     async def _find(self) -> None:
         self._hits = await self._store.write(search.find, self._words)
-        self._list.clear_options()
-        self._list.add_options(Option(_row(hit)) for hit in self._hits)
-        self._list.highlighted = 0 if self._hits else None
+        self._list.show(map(_row, self._hits))
         count = len(self._hits)
         found = f"{count} found   ↑ ↓ choose   Enter opens   Esc closes" if count else "Nothing found."
         self._hint.update(found if self._words.strip() else "Type words; all of them must occur.")
@@ -90,12 +88,12 @@ class SearchScreen(Dialog[Found]):
 
     def on_input_submitted(self, event: Input.Submitted) -> None:
         event.stop()
-        if self._list.highlighted is not None:
-            self._choose(self._list.highlighted)
+        if (chosen := self._list.chosen) is not None:
+            self._choose(chosen)
 
     def on_option_list_option_selected(self, event: OptionList.OptionSelected) -> None:
         event.stop()
-        self._choose(event.option_index)
+        self._choose(row_of(event.option))
 
     def _choose(self, index: int) -> None:
         hit = self._hits[index]
@@ -104,11 +102,12 @@ class SearchScreen(Dialog[Found]):
 
 def _row(hit: Hit) -> Content:
     """Title, age, and the words around the match."""
-    snippet = Content(hit.snippet).stylize("$text-muted")
+    found = Content(hit.snippet).stylize("bold" if hit.entry is None else "$text-muted")
     for start, end in hit.ranges:
-        snippet = snippet.stylize("bold $accent not dim", start, end)
-    title = Content.assemble((hit.title or "New chat", "bold"), (f"  {age(hit.created)}", "$text-muted"))
+        found = found.stylize("bold $accent not dim", start, end)
+    when = Content.styled(f"  {age(hit.created)}", "$text-muted")
     if hit.entry is None:
-        return Content("\n").join([title, Content("")])
+        return found + when
     who = {"user": f"{MARK} ", "tool": "↳ "}.get(hit.speaker or "", "  ")
-    return Content("\n").join([title, Content.styled(who, "$accent") + snippet, Content("")])
+    title = Content.styled(hit.title or "New chat", "bold") + when
+    return Content("\n").join([title, Content.styled(who, "$accent") + found])

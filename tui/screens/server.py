@@ -60,10 +60,13 @@ class ServerScreen(Dialog[None]):
     def _look(self) -> None:
         control = self._serving.control
         assert control is not None, "the screen is shown where there is a server"
-        address, requests = control.address, control.requests
-        if (address, requests) == self._seen:
+        address, requests, through = control.address, control.requests, self._serving.through
+        if (address or through, requests) == self._seen:
             return
-        self._seen = (address, requests)
+        self._seen = (address or through, requests)
+        if through and not address:
+            self._show_other(through)
+            return
         on, off = ("● on", "$text-success"), ("○ off", "$text-muted")
         self._state.update(Content.assemble(on if address else off, f"   {address}/v1" if address else ""))
         self._asking.update(_ASKING.format(address) if address else "Other programs could use the chat's model.")
@@ -71,7 +74,22 @@ class ServerScreen(Dialog[None]):
         turn = "off" if address else "on"
         self._hint.update(f"Enter turns it {turn}{'   c copies the address' if address else ''}   Esc closes")
 
+    def _show_other(self, address: str) -> None:
+        """A server of another process has the model: there is nothing to turn on or off."""
+        self._state.update(Content.assemble(("⇄ another process", "$accent"), f"   {address}/v1"))
+        self._asking.update(_ASKING.format(address))
+        self._log.update(Content.styled("This chat is one of its clients; `edgellm ps` shows what it does.", "dim"))
+        self._hint.update("c copies the address   Esc closes")
+
+    @property
+    def _address(self) -> str:
+        """Where clients find the model, "" if nowhere."""
+        control = self._serving.control
+        return (control.address if control is not None else "") or self._serving.through
+
     def action_switch(self) -> None:
+        if self._serving.through:
+            return
         self._error.update("")
         self.run_worker(self._switch(), exclusive=True)
 
@@ -86,7 +104,7 @@ class ServerScreen(Dialog[None]):
         self._look()
 
     def action_copy(self) -> None:
-        if self._serving.control is not None and (address := self._serving.control.address):
+        if address := self._address:
             self.app.post_message(CopyWanted(f"{address}/v1", "address"))
 
 

@@ -24,6 +24,8 @@ NUMBERS: dict[str, tuple[str, type[float] | type[int]]] = {
     "repetition_penalty": ("Repetition penalty", float),
     "seed": ("Seed", int),
 }
+THINKING = {"on": True, "off": False}
+"""What can be asked of models that can do both."""
 
 
 class SettingsScreen(Dialog[None]):
@@ -50,6 +52,8 @@ class SettingsScreen(Dialog[None]):
             for name in NUMBERS
         }
         self._longest = Input(_written(options.max_tokens), placeholder="as long as fits")
+        self._thinking: Select[bool] = Select(THINKING.items(), prompt="as the model likes", compact=True)
+        self._show_thinking(options.thinking)
         self._presets: dict[str, Preset] = {}
         self._chosen: Select[str] = Select((), prompt="none", compact=True)
         self._kept_as = Input(options.preset, placeholder="a name keeps all of this for other conversations too")
@@ -74,8 +78,13 @@ class SettingsScreen(Dialog[None]):
                             with Vertical():
                                 yield Static(NUMBERS[name][0], classes="label")
                                 yield self._fields[name]
-                yield Static("Longest answer, in tokens", classes="label")
-                yield self._longest
+                with Horizontal(classes="pair"):
+                    with Vertical():
+                        yield Static("Longest answer, in tokens", classes="label")
+                        yield self._longest
+                    with Vertical():
+                        yield Static("Thinking, where it can do both", classes="label")
+                        yield self._thinking
             yield self._error
             yield Static("^S or Enter keeps   Tab goes on   ^D drops the preset   Esc leaves", classes="hint")
 
@@ -93,6 +102,8 @@ class SettingsScreen(Dialog[None]):
     def on_select_changed(self, event: Select.Changed) -> None:
         """The preset's values are shown; they hold once they are kept."""
         event.stop()
+        if event.select is not self._chosen:
+            return
         if (preset := self._presets.get(str(event.value))) is None:
             return
         options = preset.options
@@ -100,7 +111,14 @@ class SettingsScreen(Dialog[None]):
         for name, field in self._fields.items():
             field.value = _written(options.sampling.get(name))
         self._longest.value = _written(options.max_tokens)
+        self._show_thinking(options.thinking)
         self._kept_as.value = preset.name
+
+    def _show_thinking(self, thinking: bool | None) -> None:
+        if thinking is None:
+            self._thinking.clear()
+        else:
+            self._thinking.value = thinking
 
     def action_drop(self) -> None:
         if (preset := self._presets.get(str(self._chosen.value))) is not None:
@@ -149,6 +167,7 @@ class SettingsScreen(Dialog[None]):
             "system": self._system.text.strip(),
             "sampling": sampling,
             "max_tokens": longest,
+            "thinking": self._thinking.selection,
             "preset": self._kept_as.value.strip(),
         }
 

@@ -28,8 +28,8 @@ def listing(connection: Connection) -> tuple[Preset, ...]:
 def changes(preset: Preset) -> dict[str, Any]:
     """The fields of `Options` that a conversation takes over from it."""
     options = preset.options
-    fields = {"system": options.system, "sampling": options.sampling, "max_tokens": options.max_tokens}
-    return fields | {"preset": preset.name}
+    taken = ("system", "sampling", "max_tokens", "thinking")
+    return {name: getattr(options, name) for name in taken} | {"preset": preset.name}
 
 
 def set_preference(connection: Connection, name: str, value: str | int | float | bool | None) -> None:

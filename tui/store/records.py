@@ -20,6 +20,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
 
     `sampling` holds only those fields of `SamplingParams` that differ from the model's own recommendation.
     `overflow` says what happens when the context is full: ask, or let a window slide over the last turns.
+    `thinking` None leaves it to the model whether it thinks first.
     """
 
     system: str = ""
@@ -27,6 +28,7 @@ class Options(msgspec.Struct, frozen=True, kw_only=True):
     max_tokens: int | None = None
     preset: str = ""
     overflow: Overflow = "ask"
+    thinking: bool | None = None
 
 
 class Chat(msgspec.Struct, frozen=True, kw_only=True):

@@ -160,7 +160,9 @@ class Answer(Vertical, can_focus=True):
         del self._parts[index:]
 
     def _draw_below(self) -> None:
-        self._below.update(self._so_far() if self.live else self._over(), layout=not self.live)
+        words = self._so_far() if self.live else self._over()
+        self._below.display = bool(words)
+        self._below.update(words, layout=not self.live)
 
     def _so_far(self) -> Content:
         words = self._progress or (figures.speed(self._stats) if self._stats is not None else "") or "waiting"

@@ -22,9 +22,11 @@ def size(count: float) -> str:
 
 
 def seconds(duration: float) -> str:
-    """`0.38 s`, `4.2 s`, `1:10 min`."""
+    """`4 ms`, `0.38 s`, `4.2 s`, `1:10 min`."""
     if duration >= 60:
         return f"{int(duration) // 60}:{int(duration) % 60:02} min"
+    if duration < 0.1:
+        return f"{duration * 1000:.0f} ms"
     return f"{duration:.2f} s" if duration < 1 else f"{duration:.1f} s"
 
 

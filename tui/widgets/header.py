@@ -83,7 +83,7 @@ class Header(Widget):
     def _server(self) -> Content | None:
         """Whose model this is, where it is another process's; else where this app serves its own."""
         if self.through:
-            return Content.styled(f"⇄ {self.through}", "$text-muted")
+            return Content.styled(f"⇄ {self.through}", "$text-muted").stylize(wanted("server"))
         if not self.serving:
             return None
         words = Content.assemble(("● ", "$text-success"), (f":{self.serving.rpartition(':')[2]}", "$text-muted"))

@@ -57,3 +57,17 @@ async def test_a_port_that_is_taken_is_told(start) -> None:
         await running.pilot.press("enter")
         await running.until(lambda: any("in use" in note.message for note in running.app._notifications))
         assert not running.app.chat_screen.header.serving
+
+
+async def test_a_server_of_another_process_is_told_of_and_left_alone(start) -> None:
+    server = FakeServer()
+    server.other = "http://127.0.0.1:11435"
+    async with start(server=server) as running:
+        await running.ready()
+        assert running.app.chat_screen.header.through == "127.0.0.1:11435"
+        await running.pilot.press("f5")
+        await running.until(lambda: "another process" in text(running))
+        assert "OPENAI_BASE_URL=http://127.0.0.1:11435/v1" in text(running) and "Enter" not in text(running)
+        await running.pilot.press("enter")
+        await running.pilot.pause(0.05)
+        assert server.model is None and server.address == ""

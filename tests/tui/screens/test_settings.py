@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from textual.widgets import Select
 
+from tests.doubles.scripted_model import ScriptedModel
 from tui.screens.settings import SettingsScreen
 from tui.store import presets
 
@@ -61,3 +62,25 @@ async def test_a_preset_is_kept_taken_elsewhere_and_dropped(start) -> None:
         await running.pilot.press("ctrl+d")
         await running.until(lambda: not screen._presets)
         assert await running.app.store.read(presets.listing) == ()
+
+
+async def test_whether_the_model_thinks_first_goes_with_each_request(start) -> None:
+    model = ScriptedModel([["Four."]])
+    async with start(model) as running:
+        await running.ready()
+        controller = running.app.controller
+        screen = await shown(running)
+        screen._thinking.value, screen._kept_as.value = False, "Quick"
+        await running.pilot.press("ctrl+s")
+        await running.until(lambda: running.app.screen is running.app.chat_screen)
+        await running.say("Two and two?")
+        assert model.requests[0].thinking is False
+        await controller.configure(thinking=None)
+        await running.app.dialogs.take_preset("quick")
+        await controller.new()
+        assert controller.options.thinking is False
+        screen = await shown(running)
+        assert screen._thinking.value is False
+        screen._thinking.clear()
+        await running.pilot.press("ctrl+s")
+        await running.until(lambda: controller.options.thinking is None)
