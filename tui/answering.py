@@ -59,7 +59,7 @@ class Answering:
         self._calls: list[ToolCall] = []
         self._known: dict[str, Any] = {"model": model.info.name, "left_out": entry.reply.left_out}
         self._state: State = "streaming"
-        self._begun = self._first = self._told = 0.0
+        self._begun = self._first = self._last = self._told = 0.0
         self._thinking_since: float | None = None
         self._dirty = self._warned = False
         self._task = asyncio.create_task(self._run())
@@ -150,6 +150,7 @@ class Answering:
     def _count(self, now: float) -> None:
         """One piece is taken for one token until the model gives its own count."""
         tokens = self.stats.tokens + 1
+        self._last = now
         self.stats = msgspec.structs.replace(self.stats, tokens=tokens)
         if now - self._told >= STATS_EACH_S:
             self._told = now
@@ -177,7 +178,18 @@ class Answering:
             self._known["thought_s"] = self._clock() - self._thinking_since
             self._thinking_since = None
         self._state = state
-        self._known |= known
+        self._known |= self._counted() | known
+
+    def _counted(self) -> dict[str, Any]:
+        """What is known of an answer that ends before its model gives its own figures."""
+        stats = self.stats
+        if not stats.tokens:
+            return {}
+        usage = Usage(stats.prompt_tokens, stats.tokens, stats.cached_tokens)
+        return {
+            "usage": usage,
+            "timings": Timings(predicted_n=stats.tokens, predicted_ms=1000 * (self._last - self._first)),
+        }
 
     async def _save_often(self) -> None:
         while True:

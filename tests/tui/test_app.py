@@ -94,11 +94,39 @@ async def test_another_answer_is_a_branch_one_can_go_back_from(start) -> None:
         await running.until(lambda: running.app.controller.path[-1].of == 2)
         await running.ready()
         await running.settled()
-        answer = running.app.query_one(Answer)
-        answer.focus()
-        await running.pilot.press("left")
-        await running.until(lambda: running.app.controller.path[-1].place == 1)
+        running.app.query_one(Answer).focus()
+        for key, place in (("left", 1), ("right", 2), ("left", 1)):  # the focus stays with the message
+            await running.pilot.press(key)
+            await running.until(lambda place=place: running.app.controller.path[-1].place == place)
+            await running.until(lambda: isinstance(running.app.focused, Answer))
         assert running.texts[-1][1] == first
+
+
+async def test_a_branch_in_the_middle_is_changed_where_the_reader_is(start) -> None:
+    async with start(ScriptedModel([["Line.\n\n" * 10]])) as running:
+        await running.ready()
+        for word in ("one", "two", "three", "four", "five"):
+            await running.say(word)
+        controller, messages = running.app.controller, running.app.chat_screen.messages
+        second = controller.path[2]
+        await controller.edit(second.id, "deux")
+        await running.ready()
+        await running.settled()
+        await controller.switch(controller.path[2].id, -1)
+        await running.until(lambda: len(running.app.query(Question)) == 5)
+        question = next(each for each in running.app.query(Question) if each.entry.id == second.id)
+        question.focus()
+        await running.until(lambda: not messages.at_end)
+        await running.pilot.press("right")
+        await running.until(lambda: controller.path[2].text == "deux" and len(running.app.query(Question)) == 2)
+        await running.until(lambda: isinstance(running.app.focused, Question))
+        assert running.app.focused.entry.text == "deux"
+        await running.pilot.pause()
+        place = running.app.focused.region
+        await running.pilot.press("left")
+        await running.until(lambda: len(running.app.query(Question)) == 5)
+        await running.until(lambda: running.app.focused.region == place)
+        assert messages.region.contains_region(place) and not messages.at_end
 
 
 async def test_a_message_is_edited_into_a_branch_and_escape_leaves_it(start) -> None:

@@ -142,6 +142,17 @@ async def test_a_stopped_answer_keeps_its_words_and_the_prompt_goes_on(chat: Any
     assert said(chat) == ["hello", "so far", "go on", "again"]
 
 
+async def test_a_stopped_answer_keeps_its_figures(chat: Any, store: Store) -> None:
+    model = ContextModel(Text("so"), Text(" far"), None)
+    await chat.use(model)
+    await chat.send("hello")
+    await until(lambda: len(of(notices.TextAdded, chat)) == 2)
+    await chat.stop()
+    await chat.settled()
+    kept = (await store.read(entries.path, chat.chat.id))[-1].reply
+    assert kept.reason == "stopped" and kept.usage.completion_tokens == kept.timings.predicted_n == 2
+
+
 async def test_sending_while_an_answer_runs_stops_it_first(chat: Any) -> None:
     model = ContextModel(Text("so far"), None)
     await chat.use(model)

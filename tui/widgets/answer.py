@@ -190,7 +190,7 @@ class Answer(Vertical, can_focus=True):
                 first_s=reply.first_s or None,
                 acceptance=timings.draft_n_accepted / timings.draft_n if timings.draft_n else None,
             )
-        return " · ".join(word for word in (reply.model, figures.speed(stats) if stats else "") if word)
+        return " · ".join(word for word in (figures.speed(stats) if stats else "", reply.model) if word)
 
     def action_copy(self) -> None:
         self.post_message(CopyWanted(self.text, "answer"))

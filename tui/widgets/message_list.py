@@ -49,9 +49,17 @@ class MessageList(VerticalScroll, can_focus=False):
         return widget if isinstance(widget, Answer) else None
 
     async def show(self, path: Sequence[Entry], entry: int | None = None) -> None:
-        """Draw another conversation or branch, from its end, or around the message `entry`."""
+        """Draw another conversation or branch, from its end, or around the message `entry`.
+
+        Another branch of the same conversation: the focus stays where it was, and the reader too, unless that is the
+        last message.
+        """
+        kept = self._focused(path)
+        away = None
+        if kept is not None and kept < len(path) - 1:
+            away = self._mounted[self._entries[kept].id].region.y - self.region.y
         self._entries = list(path)
-        found = next((index for index, one in enumerate(path) if one.id == entry), None)
+        found = next((index for index, one in enumerate(path) if one.id == entry), None if away is None else kept)
         self._last = len(path) if found is None else min(len(path), found + WINDOW // 2)
         self._first = max(0, self._last - WINDOW)
         self._mounted = {one.id: _widget(one) for one in path[self._first : self._last]}
@@ -60,11 +68,29 @@ class MessageList(VerticalScroll, can_focus=False):
             await self.mount_all(self._mounted.values() if self._entries else [Welcome()])
             if found is None or self._last == len(path):
                 self.anchor()
-        if found is not None:
+        if kept is not None and path[kept].id in self._mounted:
+            self._mounted[path[kept].id].focus(scroll_visible=False)
+        if found is not None and away is not None:
+            self.anchor(False)
+            self.call_after_refresh(self._put, self._mounted[path[found].id], away)
+        elif found is not None:
             self.anchor(False)
             target = self._mounted[path[found].id]
             self.call_after_refresh(self.scroll_to_widget, target, animate=False, top=True)
             target.focus(scroll_visible=False)
+
+    def _focused(self, path: Sequence[Entry]) -> int | None:
+        """The place of the message that has the focus, if `path` has one of the same conversation there."""
+        focused = self.screen.focused
+        for index, one in enumerate(self._entries[: len(path)]):
+            widget = self._mounted.get(one.id)
+            if focused is not None and widget is not None and widget in focused.ancestors_with_self:
+                return index if path[index].chat == one.chat else None
+        return None
+
+    def _put(self, message: Widget, away: int) -> None:
+        """Have `message` so many rows below the upper edge."""
+        self.scroll_to(y=message.virtual_region.y + self.gutter.top - away, animate=False, force=True)
 
     async def add(self, entry: Entry) -> None:
         """A message at the end of what is shown."""

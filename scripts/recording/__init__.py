@@ -1,0 +1,1 @@
+"""Records a session of the chat app as an animated picture."""
