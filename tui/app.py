@@ -33,6 +33,7 @@ from tui.start import Start
 from tui.store.refusal import Closed
 from tui.store.store import Store
 from tui.styles.themes import THEMES
+from tui.submitting import Submitting
 from tui.widgets import signals
 
 if TYPE_CHECKING:
@@ -58,7 +59,7 @@ class ChatApp(App[None]):
             for command in COMMANDS
             for key in command.keys
         ),
-        Binding("escape", "leave_editing", "Leave editing", show=False),
+        Binding("escape", "back", "Leave editing, go back to the prompt", show=False),
         Binding("ctrl+c", "interrupt", "Copy, stop, or leave", show=False, priority=True),
     ]
 
@@ -73,6 +74,7 @@ class ChatApp(App[None]):
         self.chat_screen = ChatScreen(start.settings.model, start.settings.offline)
         self.models = ModelChoice(self.controller, start.settings, start.open_model, self._fetching)
         self.composer = Composer(self.controller, self.chat_screen.prompt, self._tell)
+        self.submitting = Submitting(self)
         self.dialogs = Dialogs(self)
         self.actions = Actions(self)
         self.serving = Serving(self, start.server)
@@ -191,8 +193,10 @@ class ChatApp(App[None]):
         if isinstance(notice, ChatShown | ListChanged | ChatChanged):
             await self._list()
         match notice:
-            case ChatShown():
+            case ChatShown(chat=shown):
                 await self.composer.begin()
+                if shown is not None:
+                    self.remember("shown", shown.id)
             case Deleted(chat=chat):
                 self.notify(f"Deleted “{chat.title}”. F8 brings it back.", timeout=8, markup=False)
                 self.update_commands()
@@ -237,20 +241,7 @@ class ChatApp(App[None]):
 
     @on(signals.Submitted)
     def _submitted(self, event: signals.Submitted) -> None:
-        from tui import slash
-
-        text = event.text.strip()
-        if not text:
-            return
-        if (found := slash.read(text)) is not None:
-            self.chat_screen.prompt.fill("")
-            self.obey(*found)
-        elif (word := slash.unknown(text)) is not None:
-            self.notify(f"There is no command /{word}; F1 shows them all.", severity="warning", markup=False)
-        else:
-            self.chat_screen.prompt.fill("")
-            self.chat_screen.show_notice("")
-            self.do(self.composer.send(text))
+        self.submitting.take(event.text.strip())
 
     def obey(self, command: Command, argument: str = "") -> None:
         """Do what a command of the registry says: what has to wait for something in the background, the rest now."""
@@ -339,8 +330,8 @@ class ChatApp(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys of commands work on the main screen only, and only where they make sense."""
-        if action == "leave_editing":
-            return self.composer.editing is not None
+        if action == "back":
+            return self.screen is self.chat_screen
         command = COMMANDS_BY_NAME[str(parameters[0])] if action == "command" else None
         if command is None or command.name == "quit":
             return True
@@ -350,11 +341,13 @@ class ChatApp(App[None]):
         """The palette offers what the registry has."""
         for command in commands.available(self.situation):
             if command.name != "command_palette":
-                yield SystemCommand(command.title, command.help, partial(self.action_command, command.name))
+                yield SystemCommand(commands.label(command), command.help, partial(self.action_command, command.name))
 
-    def action_leave_editing(self) -> None:
-        self.chat_screen.show_notice("")
-        self.do(self.composer.leave())
+    def action_back(self) -> None:
+        self.chat_screen.prompt.focus()
+        if self.composer.editing is not None:
+            self.chat_screen.show_notice("")
+            self.do(self.composer.leave())
 
     def action_command(self, name: str) -> None:
         """What a key or a click asks for."""
@@ -389,7 +382,7 @@ class ChatApp(App[None]):
         await self.store.close()
         self.exit()
 
-    def remember(self, name: str, value: str | bool) -> None:
+    def remember(self, name: str, value: str | int) -> None:
         """A choice made in the app, for the next time."""
         from tui.store import presets
 

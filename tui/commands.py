@@ -96,11 +96,11 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="cancel",
-        title="Stop fetching the model",
-        help="Give up the download; what is there of it is kept, and the next time goes on from it.",
+        title="Cancel the model that is on its way",
+        help="Give up fetching or preparing it; what is there of a download is kept, and the next time goes on from it.",
         keys=("f6",),
         slash="cancel",
-        footer="stop fetching",
+        footer="cancel",
         group="Model",
         when=lambda situation: situation.opening,
     ),
@@ -228,7 +228,7 @@ COMMANDS: tuple[Command, ...] = (
     ),
     Command(
         name="switch_theme",
-        title="Dark or light",
+        title="Theme: dark or light",
         help="Change between the dark and the light theme.",
         keys=("f4",),
         slash="theme",
@@ -261,7 +261,23 @@ COMMANDS: tuple[Command, ...] = (
     ),
 )
 
+_KEYS = {"escape": "Esc", "enter": "Enter", "left": "←", "right": "→"}
 COMMANDS_BY_NAME = {command.name: command for command in COMMANDS}
+
+
+def written(key: str) -> str:
+    """A key as people write it: `^N` for `ctrl+n`, `F1` for `f1`."""
+    if key.startswith("ctrl+"):
+        return "^" + key.removeprefix("ctrl+").upper()
+    if len(key) == 1:
+        return key
+    return _KEYS.get(key, key.upper() if len(key) <= 3 else key.title())
+
+
+def label(command: Command) -> str:
+    """Its title, with the ways to it, which can be searched for too."""
+    ways = [f"/{command.slash}" if command.slash else "", *map(written, command.keys[:1])]
+    return "   ".join((command.title, *filter(None, ways)))
 
 
 def available(situation: Situation) -> tuple[Command, ...]:

@@ -24,6 +24,11 @@ _SUMMARY = (
 )
 
 
+_BEGINS = re.compile(r"\W*(?:sure|certainly|of course|okay|here)\b", re.IGNORECASE)
+_INTRODUCES = re.compile(r"\btitle\b|:\s*\Z", re.IGNORECASE)
+"""Together: how small models begin that do not begin with the title."""
+
+
 async def title(model: Model, conversation: Conversation) -> str:
     """A short title, or nothing usable (""). Raises EdgeLLMError. The conversation's computed prompt is reused."""
     request = ChatRequest(
@@ -63,12 +68,19 @@ def asking(conversation: Conversation, wish: str) -> Conversation:
 def clean_title(text: str) -> str:
     """The title in what a model wrote when asked for one; "" if there is none."""
     text = re.sub(r"<think>.*?(</think>|$)", "", text, flags=re.DOTALL)
-    line = next((line for line in map(str.strip, text.splitlines()) if line), "")
-    line = re.sub(r"^\W*title\s*:", "", line, flags=re.IGNORECASE).lstrip("# ").strip("\"'`*_“”„«» .")
-    line = " ".join(line.split())
+    line = next((line for line in map(_bare, text.splitlines()) if line), "")
     if len(line) > TITLE_LENGTH:
         line = line[:TITLE_LENGTH].rsplit(" ", 1)[0] + "…"
     return line
+
+
+def _bare(line: str) -> str:
+    """A line without what introduces a title or surrounds it; "" for one that only introduces."""
+    line = re.sub(r"^\W*title\s*:", "", line.strip(), flags=re.IGNORECASE)
+    if _BEGINS.match(line) and _INTRODUCES.search(line):
+        quoted = re.search(r'["“„«]([^"”“»]{2,})["”“»]', line)
+        line = quoted[1] if quoted else line.partition(":")[2]
+    return " ".join(line.lstrip("# ").strip("\"'`*_“”„«» .").split())
 
 
 async def _text(model: Model, request: ChatRequest) -> str:

@@ -68,6 +68,21 @@ async def test_escape_stops_and_keeps_what_there_is(start) -> None:
         assert running.app.chat_screen.prompt.text == "next question"
 
 
+async def test_a_message_does_not_cut_the_running_answer_off_unless_one_insists(start) -> None:
+    async with start(ScriptedModel([["word "] * 1000, ["Other."]], delay_s=0.01)) as running:
+        await running.ready()
+        await running.type("Go on")
+        await running.pilot.press("enter")
+        await running.until(lambda: "word" in written(running))
+        await running.type("And now?")
+        await running.pilot.press("enter")
+        await running.until(lambda: "still being written" in str(running.app.chat_screen.query_one("#notice").render()))
+        assert running.app.chat_screen.prompt.text == "And now?" and running.app.controller.state == "streaming"
+        await running.pilot.press("enter")
+        await running.until(lambda: ("user", "And now?") in running.texts)
+        assert running.app.controller.path[1].reply.reason == "stopped"
+
+
 async def test_quitting_in_the_middle_of_an_answer_keeps_it(start) -> None:
     model = ScriptedModel([["word "] * 1000], delay_s=0.01)
     async with start(model) as running:
@@ -384,3 +399,32 @@ async def test_what_is_sent_at_once_leaves_the_draft_of_the_conversation_alone(s
         await running.ready()
         assert prompt.text == "unsent in a new one"
         assert await running.app.store.read(drafts.read, running.app.controller.chat.id) == prompt.text
+
+
+async def test_what_was_shown_last_is_shown_again(start) -> None:
+    async with start() as running:
+        await running.ready()
+        await running.say("First")
+        first = running.app.controller.chat.id
+        running.app.action_command("new")
+        await running.until(lambda: running.app.controller.chat is None)
+        await running.say("Second")
+        await running.app.controller.open(first)
+        await running.until(lambda: running.app.chat_screen.prompt.text == "")
+        await running.type("unsent")
+    async with start(resume=True) as again:
+        await again.until(lambda: again.app.chat_screen.prompt.text == "unsent")
+        assert again.texts[0] == ("user", "First")
+
+
+async def test_the_keys_of_a_message_are_told_while_it_has_the_focus(start) -> None:
+    async with start() as running:
+        await running.ready()
+        await running.say("Hello")
+        footer = running.app.chat_screen.footer
+        assert "answer again" not in str(footer.render())
+        running.app.query_one(Answer).focus()
+        await running.until(lambda: "c copy  r answer again  Esc back" in str(footer.render()))
+        await running.pilot.press("escape")
+        await running.until(lambda: running.app.chat_screen.prompt.has_focus)
+        await running.until(lambda: "answer again" not in str(footer.render()))

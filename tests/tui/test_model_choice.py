@@ -28,10 +28,10 @@ async def test_a_download_is_stopped_by_a_key_and_the_model_before_goes_on(start
         await running.type("/model big")
         await running.pilot.press("enter")
         footer = running.app.chat_screen.footer
-        await running.until(lambda: running.app.models.opening and "stop fetching" in str(footer.render()))
+        await running.until(lambda: running.app.models.opening and "F6 cancel" in str(footer.render()))
         await running.pilot.press("f6")
         await running.until(stopped.is_set)
-        await running.until(lambda: "stop fetching" not in str(footer.render()))
+        await running.until(lambda: "F6 cancel" not in str(footer.render()))
         await running.say("Anybody?")
         assert running.texts[-1][1] == "still here"
 

@@ -60,6 +60,12 @@ def test_tools_are_part_of_it() -> None:
         ("   \n", ""),
         ("word " * 30, "word " * 11 + "word…"),
         ("C++ and C#", "C++ and C#"),
+        ("Here's a title for the conversation:\n\n**Reversing a String**", "Reversing a String"),
+        ("Sure! Here is a title: Old Bread", "Old Bread"),
+        ('Here is a title: "Fruits of Autumn". I hope it fits.', "Fruits of Autumn"),
+        ("Here's a title for our talk", ""),
+        ("Here Comes the Sun", "Here Comes the Sun"),
+        ("Sure footing in the Alps", "Sure footing in the Alps"),
     ],
 )
 def test_titles_are_cleaned(written: str, title: str) -> None:

@@ -73,6 +73,12 @@ class ChatScreen(Screen[None]):
         self.prompt.focus()
         self.watch(self.messages, "at_end", self._end_changed, init=False)
 
+    def watch_focused(self) -> None:
+        """Say below what the keys do here."""
+        found = [each.binding for each in self.active_bindings.values() if each.enabled and each.binding.show]
+        here = dict.fromkeys((binding.key, binding.description.lower()) for binding in found)
+        self.footer.here = (*here, ("escape", "back")) if here else ()
+
     def on_resize(self, event: Resize) -> None:
         self.set_class(event.size.width < NARROW, "-narrow")
         self.set_class(event.size.height < SHORT, "-short")
@@ -89,10 +95,10 @@ class ChatScreen(Screen[None]):
         self.chats.show(chats, shown)
 
     def show_fetching(self, progress: Progress | None) -> None:
-        """How far the model's download is: below the list; in the top line where there is no list."""
-        beside = progress is not None and bool(progress.total) and self.chats.region.width > 0
-        self.header.detail = "" if progress is None or beside else _short(progress)
-        self._fetching.update("" if progress is None or not progress.total else _long(progress))
+        """How far the model that is wanted is: below the list; in the top line where there is no list."""
+        beside = self.chats.region.width > 0
+        self.header.fetching = "" if progress is None or beside else _short(progress)
+        self._fetching.update("" if progress is None else _long(progress))
 
     def show_server(self, address: str | None) -> None:
         """Where the server answers, "" while it is off, None where there is none; the header tells of another's."""
@@ -122,7 +128,7 @@ class ChatScreen(Screen[None]):
             case notices.EntrySettled(entry=entry):
                 self.messages.settle(entry)
             case notices.MeterChanged(meter=meter):
-                self.header.meter = meter
+                self.header.meter, self.header.written = meter, 0
             case notices.StateChanged(state=state, detail=detail):
                 self._state(state, detail)
             case notices.Warned(message=message):
@@ -149,6 +155,7 @@ class ChatScreen(Screen[None]):
                 answer.read(done, total)
             case notices.StatsChanged(stats=stats):
                 answer.tell(stats)
+                self.header.written = stats.tokens
             case _:
                 pass
 
@@ -219,6 +226,8 @@ def _short(progress: Progress) -> str:
 
 def _long(progress: Progress) -> Content:
     """In the list's column: what, how far, how fast, how long yet."""
+    if not progress.total:
+        return Content.assemble((f"◌ {progress.label} …", "$foreground"), "\nF6 cancels")
     part = progress.done / progress.total
     left = (progress.total - progress.done) / progress.per_s if progress.per_s else None
     speed = f"{figures.size(progress.per_s)}/s" if progress.per_s else ""
@@ -229,6 +238,6 @@ def _long(progress: Progress) -> Content:
             Content.styled(f"⇣ {name}", "$foreground").truncate(22, ellipsis=True),
             Content.styled(figures.bar(part, 22), "$accent"),
             Content(f"{part:.0%}  {speed}  {rest}"),
-            Content("F6 stops it"),
+            Content("F6 cancels"),
         ]
     )

@@ -10,11 +10,10 @@ from textual.containers import Vertical, VerticalScroll
 from textual.content import Content
 from textual.widgets import Static
 
-from tui.commands import COMMANDS, Command
+from tui.commands import COMMANDS, Command, written
 from tui.screens.dialog import Dialog
 from tui.widgets.answer import Answer
 from tui.widgets.document import Line
-from tui.widgets.footer import key
 from tui.widgets.markdown import Lines
 from tui.widgets.prose import ProseText
 from tui.widgets.question import Question
@@ -58,7 +57,7 @@ def _row(left: Content, right: str) -> Line:
 
 
 def _keys(command: Command) -> Content:
-    keys = " ".join(key(name) for name in command.keys)
+    keys = " ".join(written(name) for name in command.keys)
     slash = f"/{command.slash}" if command.slash else ""
     argument = f" {command.argument}" if command.argument else ""
     return Content.assemble((f"{keys:<5}", "bold"), slash, (argument, "$text-muted"))
@@ -71,5 +70,5 @@ def _on_messages() -> Iterable[Line]:
             found[binding.key] = binding.description
     found["c"] = "Copy the message or the code"
     found["enter"] = "Fold or unfold what the model thought"
-    arrows = {"left": "←", "right": "→"}
-    return [_row(Content.styled(arrows.get(name, key(name)), "bold"), words.lower()) for name, words in found.items()]
+    found["escape"] = "Back to the prompt"
+    return [_row(Content.styled(written(name), "bold"), words.lower()) for name, words in found.items()]

@@ -17,7 +17,7 @@ class RenameScreen(Dialog[str]):
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog"):
             yield Static("Rename the conversation", classes="title")
-            yield Input(self._before, placeholder="Title")
+            yield Input(self._before, placeholder="Title", select_on_focus=True)
             yield Static("Enter keeps it   Esc leaves it as it was", classes="hint")
 
     def on_input_submitted(self, event: Input.Submitted) -> None:

@@ -7,7 +7,7 @@ from sqlite3 import Connection
 
 import msgspec
 
-from tui.store import rows
+from tui.store import presets, rows
 from tui.store.records import Chat, Options, Overflow, TitleSource
 from tui.store.refusal import Gone
 
@@ -36,9 +36,10 @@ def listing(connection: Connection) -> tuple[Chat, ...]:
 
 
 def last(connection: Connection) -> Chat | None:
-    """The one last written in."""
+    """The one that was shown last; if that is not known or gone, the one last written in."""
+    shown = presets.preferences(connection).get("shown")
     row = connection.execute(
-        "SELECT * FROM chats WHERE deleted IS NULL ORDER BY updated DESC, id DESC LIMIT 1"
+        "SELECT * FROM chats WHERE deleted IS NULL ORDER BY id = ? DESC, updated DESC, id DESC LIMIT 1", (shown,)
     ).fetchone()
     return None if row is None else rows.chat(row)
 

@@ -19,7 +19,10 @@ if TYPE_CHECKING:
 class CodeBlock(Static, can_focus=True):
     """`c` or a click on the frame's `copy` copies the code as it was written."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("c,enter", "copy", "Copy the code")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("c", "copy", "Copy the code"),
+        Binding("enter", "copy", "Copy the code", show=False),
+    ]
 
     def __init__(self, fence: Fence) -> None:
         super().__init__(highlighted(fence))

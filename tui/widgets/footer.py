@@ -1,4 +1,4 @@
-"""The bottom line: the keys of the commands that make sense now, as many as there is room for."""
+"""The bottom line: what the keys do where the focus is, then the commands that make sense, as far as there is room."""
 
 from __future__ import annotations
 
@@ -10,17 +10,19 @@ from textual.reactive import reactive
 from textual.style import Style
 from textual.widget import Widget
 
-from tui.commands import Command
+from tui.commands import Command, written
 from tui.widgets.signals import CommandWanted
 
 
 class Footer(Widget):
-    """A click on a command does it."""
+    """A click on a command does it. `here` are keys, as Textual names them, and words for what they do to a message."""
 
     commands: reactive[Sequence[Command]] = reactive((), always_update=False)
+    here: reactive[Sequence[tuple[str, str]]] = reactive((), always_update=False)
 
     def render(self) -> Content:
-        words = [_word(command) for command in self.commands]
+        words = [Content.assemble((written(name), "$accent"), f" {word}") for name, word in self.here]
+        words += [_word(command) for command in self.commands]
         while len(words) > 1 and sum(word.cell_length + 2 for word in words) - 2 > self.content_size.width:
             del words[-2]  # the last one is the help
         return Content("  ").join(words)
@@ -31,7 +33,7 @@ class Footer(Widget):
 
 
 def _word(command: Command) -> Content:
-    word = Content.assemble((key(command.keys[0]), "$accent"), f" {command.footer}")
+    word = Content.assemble((written(command.keys[0]), "$accent"), f" {command.footer}")
     return word.stylize(wanted(command.name))
 
 
@@ -43,10 +45,3 @@ def wanted(command: str) -> Style:
 def clicked(event: Click) -> CommandWanted | None:
     name = event.style.meta.get("command")
     return CommandWanted(name) if isinstance(name, str) else None
-
-
-def key(name: str) -> str:
-    """`^N` for `ctrl+n`, `F1` for `f1`."""
-    if name.startswith("ctrl+"):
-        return "^" + name.removeprefix("ctrl+").upper()
-    return {"escape": "Esc", "enter": "Enter"}.get(name, name.upper() if len(name) <= 3 else name.title())

@@ -5,6 +5,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from msgspec.structs import replace
 from textual.content import Content
 from textual.events import Click
 from textual.reactive import reactive
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
 
 WIDE = 100
 EVERY_S = 3.0
+LEAST = 12
+"""Cells in which it can be said what the model does."""
 FULL, LOW = 99.0, 20.0
 """Percent of the battery."""
 
@@ -28,8 +31,10 @@ class Header(Widget):
 
     model: reactive[str] = reactive("")
     detail: reactive[str] = reactive("")
+    fetching: reactive[str] = reactive("")
     offline: reactive[bool] = reactive(False)
     meter: reactive[Meter | None] = reactive(None)
+    written: reactive[int] = reactive(0)
     memory: reactive[tuple[int, int] | None] = reactive(None)
     power: reactive[Power | None] = reactive(None)
     serving: reactive[str] = reactive("")
@@ -61,13 +66,16 @@ class Header(Widget):
 
     def _left(self, room: int) -> Content:
         name = Content.styled(f"{_short(self.model)} ▾", wanted("models"))
-        detail = Content.styled(f"  {self.detail}", "$text-muted") if self.detail else Content("")
+        words = self.fetching or self.detail
+        detail = Content.styled(f"  {words}", "$text-muted") if words else Content("")
         mark = Content.assemble(("◆ ", "$accent bold"), ("edgellm", "bold"), "   ")
         short = Content.styled("◆ ", "$accent bold")
-        for words in ([mark, name, detail], [mark, name], [short, name]):
-            whole = Content("").join(words)
+        for start in (mark, short):
+            whole = Content("").join([start, name])
             if whole.cell_length <= room:
-                return whole
+                break
+        if room - whole.cell_length >= LEAST:
+            whole = Content("").join([whole, detail])
         return whole.truncate(max(8, room), ellipsis=True)
 
     def _right(self, wide: bool) -> Content:
@@ -100,9 +108,10 @@ class Header(Widget):
     def _meter(self, wide: bool) -> Content | None:
         if self.meter is None:
             return None
+        now = replace(self.meter, used=self.meter.used + self.written)  # an answer that is written takes room at once
         part = (self.meter.used + self.meter.reserve) / self.meter.limit if self.meter.limit else 0
         style = "$text-error" if self.meter.full else "$text-warning" if part > 0.85 else "$text-muted"
-        return Content.styled(figures.meter(self.meter, wide=wide), style)
+        return Content.styled(figures.meter(now, wide=wide), style)
 
     def _memory(self) -> Content | None:
         if self.memory is None:
@@ -113,4 +122,6 @@ class Header(Widget):
 
 def _short(name: str) -> str:
     """The name of a model; of a path, the file's."""
-    return name if name.count("/") == 1 and not name.startswith(("/", ".", "~")) else re.split(r"[/\\]", name)[-1]
+    if name.count("/") == 1 and not name.startswith(("/", ".", "~")):
+        return name
+    return re.split(r"[/\\]", name)[-1].removesuffix(".gguf")

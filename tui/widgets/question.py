@@ -59,6 +59,9 @@ class Question(Vertical, can_focus=True):
             event.stop()
             self.action_switch(step)
 
+    def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
+        return self.entry.of > 1 if action == "switch" else True
+
     def action_switch(self, step: int) -> None:
         if self.entry.of > 1:
             self.post_message(SwitchWanted(self.entry.id, step))

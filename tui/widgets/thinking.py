@@ -15,7 +15,10 @@ from tui.widgets.figures import seconds
 class Thinking(Static, can_focus=True):
     """Folded unless asked; `seconds` None while the model still thinks."""
 
-    BINDINGS: ClassVar[list[BindingType]] = [Binding("enter,space", "fold", "Fold or unfold")]
+    BINDINGS: ClassVar[list[BindingType]] = [
+        Binding("enter", "fold", "Fold or unfold"),
+        Binding("space", "fold", "Fold or unfold", show=False),
+    ]
 
     def __init__(self, text: str = "", seconds: float | None = None) -> None:
         super().__init__()

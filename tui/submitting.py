@@ -1,0 +1,40 @@
+"""What becomes of the prompt's text at Enter: a command is obeyed, a message is sent, unless that would cut an answer."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from tui.app import ChatApp
+
+WRITING = "The answer is still being written. Esc stops it; Enter once more stops it and sends your message."
+
+
+class Submitting:
+    def __init__(self, app: ChatApp) -> None:
+        self._app = app
+        self._insisted = ""
+        """What was asked to be sent while an answer runs: asked again, it is."""
+
+    def take(self, text: str) -> None:
+        """`text` without the space around it."""
+        from tui import slash
+
+        if not text:
+            return
+        if (found := slash.read(text)) is not None:
+            self._app.chat_screen.prompt.fill("")
+            self._app.obey(*found)
+        elif (word := slash.unknown(text)) is not None:
+            self._app.notify(f"There is no command /{word}; F1 shows them all.", severity="warning", markup=False)
+        elif self._app.controller.state == "streaming" and text != self._insisted:
+            self._insisted = text
+            self._app.chat_screen.show_notice(WRITING)
+        else:
+            self._send(text)
+
+    def _send(self, text: str) -> None:
+        self._insisted = ""
+        self._app.chat_screen.prompt.fill("")
+        self._app.chat_screen.show_notice("")
+        self._app.do(self._app.composer.send(text))
