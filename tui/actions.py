@@ -95,7 +95,10 @@ class Actions:
         await self._app.dialogs.export(name)
 
     def import_(self, name: str) -> None:
-        self._app.show(self._app.dialogs.take_in(name))
+        if name:
+            self._app.show(self._app.dialogs.take_in(name))
+        else:  # the files that can be meant are offered behind it
+            self._app.chat_screen.prompt.begin("/import ")
 
     def sidebar(self) -> None:
         hidden = not self._app.chat_screen.has_class("-no-list")

@@ -172,7 +172,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         name="export",
         title="Export the conversation",
-        help="Write the branch shown to a file as Markdown, or all branches where its name ends with .json.",
+        help="Write the branch shown to a Markdown file, named by its title; all branches to a FILE.json.",
         slash="export",
         argument="FILE",
         when=_stored,

@@ -16,6 +16,7 @@ from tui.store.records import Attachment, Entry
 from tui.widgets.prompt import Prompt
 from tui.widgets.suggestions import Suggestion
 
+IMPORT = "/import "
 UNKNOWN, NEW = -2, -1
 """In place of a conversation's id: none was shown yet; one that is not stored yet."""
 
@@ -83,7 +84,9 @@ class Composer:
         self._prompt.sent = tuple(reversed(sent))
 
     async def files(self, text: str) -> list[Suggestion]:
-        """The files that may be meant by an `@` at the end of `text`."""
+        """The files that may be meant by an `@` at the end of `text`, or by an `/import`."""
+        if text.startswith(IMPORT):
+            return await self._mentions.exported(text.removeprefix(IMPORT))
         query = self._mentions.typed(text)
         return [] if query is None else await self._mentions.suggestions(query)
 

@@ -3,16 +3,22 @@
 from __future__ import annotations
 
 import asyncio
+import itertools
+import re
 from pathlib import Path
 
 from edgellm.errors import RequestError
-from tui.store import markdown_file, tree_file
+from tui.store import chats, markdown_file, tree_file
 from tui.store.store import Store
+
+LONGEST = 60
+"""Of a file's name, without what tells its kind."""
 
 
 async def export(store: Store, chat: int, name: str) -> Path:
-    """Write a conversation to the new file `name`: JSON if it ends so, else Markdown. Raises RequestError."""
-    path = _path(name)
+    """Write a conversation to the new file `name`: JSON if it ends so, else Markdown; "" names it by its title, in the
+    folder where the app was begun. Raises RequestError."""
+    path = _path(name) if name else _free(_slug((await store.read(chats.get, chat)).title))
     if path.suffix == ".json":
         data = await store.read(tree_file.write, [chat])
     else:
@@ -41,6 +47,18 @@ async def take_in(store: Store, name: str) -> int:
         raise RequestError(f"Cannot read {path}: {error.strerror or error}. Check its name.") from None
     except UnicodeDecodeError:
         raise RequestError(f"{path} is not text in UTF-8, and so no file that edgellm exported.") from None
+
+
+def _slug(title: str) -> str:
+    """A file's name that every system allows."""
+    words = re.findall(r"\w+", title.lower())
+    return "-".join(words)[:LONGEST].strip("-_") or "chat"
+
+
+def _free(name: str) -> Path:
+    """A name that no file has yet."""
+    numbered = (f"{name}-{number}" for number in itertools.count(2))
+    return next(path for each in itertools.chain([name], numbered) if not (path := Path(f"{each}.md")).exists())
 
 
 def _path(name: str) -> Path:

@@ -94,8 +94,8 @@ class Dialogs:
         from tui import conversation_files
 
         chat = self._app.controller.chat
-        if chat is None or not name:
-            raise RequestError("Name a file, as in /export chat.md; .json keeps all branches.")
+        if chat is None:
+            raise RequestError("There is nothing to export yet. Send a message first.")
         path = await conversation_files.export(self._app.store, chat.id, name)
         self._app.notify(f"Written to {path}", timeout=8, markup=False)
 
@@ -103,8 +103,6 @@ class Dialogs:
         """Conversations from a file. Raises RequestError, StoreError."""
         from tui import conversation_files
 
-        if not name:
-            raise RequestError("Name a file that was exported, as in /import chat.json.")
         await self._app.controller.open(await conversation_files.take_in(self._app.store, name))
 
     def help(self) -> None:

@@ -36,11 +36,20 @@ class Mentions:
         match = _TYPED.search(text)
         return None if match is None else match[1]
 
-    async def suggestions(self, query: str) -> list[Suggestion]:
+    async def exported(self, query: str) -> list[Suggestion]:
+        """Files that a conversation may be in."""
+        names = [name for name in await self._listing() if name.endswith((".md", ".json"))]
+        found = files.find(query, names)
+        return [] if query in found[:1] else [Suggestion(name) for name in found if " " not in name]
+
+    async def _listing(self) -> Sequence[str]:
         if time.monotonic() - self._listed >= FRESH_S:
             self._names = await asyncio.to_thread(files.listing, self._folder)
             self._listed = time.monotonic()
-        found = files.find(query.lstrip('"'), self._names)
+        return self._names
+
+    async def suggestions(self, query: str) -> list[Suggestion]:
+        found = files.find(query.lstrip('"'), await self._listing())
         return [] if query in found[:1] else [Suggestion(f"@{_quoted(name)} ") for name in found]
 
     async def attachments(self, text: str, model: Model | None) -> tuple[Attachment, ...]:

@@ -295,6 +295,27 @@ async def test_a_new_line_is_not_sent(start, key: str) -> None:
         assert not running.texts
 
 
+async def test_an_export_is_named_by_its_title_and_offered_for_import(
+    start, tmp_path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    async with start() as running:
+        await running.ready()
+        await running.say("Old bread: what now?")
+        await running.app.controller.rename("Old bread: what/now?")
+        for name in ("old-bread-what-now.md", "old-bread-what-now-2.md"):
+            await running.type("/export")
+            await running.pilot.press("enter")
+            await running.until((tmp_path / name).exists)
+        running.app.action_command("import_")
+        await running.until(lambda: running.app.chat_screen.suggestions.display)
+        await running.pilot.press("enter")
+        assert running.app.chat_screen.prompt.text == "/import old-bread-what-now-2.md"
+        await running.pilot.press("enter")
+        await running.until(lambda: len(running.app.chat_screen.chats._chats) == 2)
+        assert running.texts[0] == ("user", "Old bread: what now?")
+
+
 @pytest.mark.parametrize("name", ["chat.md", "chat.json"])
 async def test_an_exported_conversation_can_be_taken_in(start, tmp_path, name: str) -> None:
     async with start() as running:

@@ -192,6 +192,24 @@ async def test_a_conversation_that_is_too_long(start) -> None:
         await compare(running, "summary")
 
 
+async def test_the_palette(start) -> None:
+    async with start(scenes.Measured(), size=USUAL) as running:
+        await scenes.conversation(running)
+        await running.pilot.press("ctrl+p")
+        await running.pilot.press(*"the")
+        palette = running.app.screen
+        await running.until(lambda: palette.query_one("CommandList").option_count > 1)  # type: ignore[attr-defined]
+        palette.query_one("CommandInput").cursor_blink = False  # type: ignore[attr-defined]
+        await compare(running, "palette")
+
+
+async def test_the_keys_of_a_message(start) -> None:
+    async with start(scenes.Measured(), size=SMALL) as running:
+        await scenes.conversation(running)
+        running.app.query_one(Answer).focus()
+        await compare(running, "message")
+
+
 async def test_suggestions_while_a_command_is_typed(start) -> None:
     async with start(scenes.Measured(), size=SMALL) as running:
         await scenes.conversation(running)

@@ -29,7 +29,7 @@ from tui.widgets.question import MARK
 from tui.widgets.signals import CommandWanted, Submitted
 from tui.widgets.suggestions import Suggestion, Suggestions
 
-NARROW, SHORT = 100, 16
+NARROW, WIDE, SHORT = 100, 150, 16
 Suggest = Callable[[str], Sequence[Suggestion]]
 
 
@@ -81,6 +81,7 @@ class ChatScreen(Screen[None]):
 
     def on_resize(self, event: Resize) -> None:
         self.set_class(event.size.width < NARROW, "-narrow")
+        self.set_class(event.size.width >= WIDE, "-roomy")
         self.set_class(event.size.height < SHORT, "-short")
 
     def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:

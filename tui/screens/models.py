@@ -119,13 +119,17 @@ def _words(choice: Choice) -> str:
 
 def about(choice: Choice) -> str:
     """What it is, and what it takes."""
-    count = f"{choice.parameters / 1e9:.3g}B parameters" if choice.parameters else ""
+    count = f"{_count(choice.parameters)} parameters" if choice.parameters else ""
     what = " · ".join(word for word in (choice.title or choice.name, count, choice.license) if word)
     if choice.verdict == "no":
         takes = f"It needs {size(choice.memory)} of memory, and {size(choice.room)} are free."
     else:
         takes = f"It takes {size(choice.memory)} of the memory, with a context of {tokens(choice.context)} tokens."
     return f"{what}\n{takes}"
+
+
+def _count(parameters: int) -> str:
+    return f"{parameters / 1e9:.1f}B" if parameters >= 1e9 else f"{parameters / 1e6:.0f}M"
 
 
 def _row(choice: Choice, wide: int, current: bool) -> Content:

@@ -108,6 +108,6 @@ def _row(hit: Hit) -> Content:
     when = Content.styled(f"  {age(hit.created)}", "$text-muted")
     if hit.entry is None:
         return found + when
-    who = {"user": f"{MARK} ", "tool": "↳ "}.get(hit.speaker or "", "  ")
+    who = {"user": f"{MARK} ", "tool": "↳ "}.get(hit.speaker or "", "")
     title = Content.styled(hit.title or "New chat", "bold") + when
     return Content("\n").join([title, Content.styled(who, "$accent") + found])

@@ -56,7 +56,7 @@ class SettingsScreen(Dialog[None]):
         self._show_thinking(options.thinking)
         self._presets: dict[str, Preset] = {}
         self._chosen: Select[str] = Select((), prompt="none", compact=True)
-        self._kept_as = Input(options.preset, placeholder="a name keeps all of this for other conversations too")
+        self._kept_as = Input(options.preset, placeholder="a name, to use it elsewhere too")
 
     def compose(self) -> ComposeResult:
         with Vertical(classes="dialog -tall"):

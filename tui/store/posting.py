@@ -36,4 +36,4 @@ def first_words(text: str) -> str:
     if len(line) <= TITLE_LENGTH:
         return line
     short = line[:TITLE_LENGTH]
-    return (short.rsplit(" ", 1)[0] if " " in short[20:] else short) + "…"
+    return (short.rsplit(" ", 1)[0] if " " in short[20:] else short).rstrip(" .,;:!?") + "…"

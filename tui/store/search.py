@@ -101,7 +101,7 @@ def _hit(row: Row, snippet: str, ranges: tuple[tuple[int, int], ...]) -> Hit:
 def _unmarked(marked: str) -> tuple[str, tuple[tuple[int, int], ...]]:
     """`marked` on one line, and where its marks were."""
     text, ranges, begin = "", [], 0
-    for piece in re.split(f"([{_BEGIN}{_END}])", " ".join(marked.split())):
+    for piece in re.split(f"([{_BEGIN}{_END}])", " ".join(_plain(marked).split())):
         if piece == _BEGIN:
             begin = len(text)
         elif piece == _END:
@@ -111,10 +111,15 @@ def _unmarked(marked: str) -> tuple[str, tuple[tuple[int, int], ...]]:
     return text, tuple(ranges)
 
 
+def _plain(text: str) -> str:
+    """Without the marks of Markdown that stand for fences, weight and code."""
+    return re.sub(r"```|\*\*|`|^#+ ", "", text, flags=re.MULTILINE)
+
+
 def _around(text: str, words: list[str]) -> str:
     at = text.lower().find(words[0].lower())
     start, end = max(at - _AROUND, 0), max(at, 0) + len(words[0]) + _AROUND
-    cut = " ".join(text[start:end].split())
+    cut = " ".join(_plain(text[start:end]).split())
     return ("…" if start else "") + cut + ("…" if end < len(text) else "")
 
 

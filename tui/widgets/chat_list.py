@@ -14,7 +14,7 @@ from tui.store.records import Chat
 from tui.widgets.figures import age
 from tui.widgets.signals import ChatChosen
 
-WIDTH = 23
+NARROWEST = 23
 UNTITLED = "New chat"
 
 
@@ -25,9 +25,15 @@ class ChatList(OptionList):
         self._shown: int | None = None
 
     def show(self, chats: Sequence[Chat], shown: int | None) -> None:
-        if (chats, shown) == (self._chats, self._shown):
-            return
-        self._chats, self._shown = chats, shown
+        if (chats, shown) != (self._chats, self._shown):
+            self._chats, self._shown = chats, shown
+            self._draw()
+
+    def on_resize(self) -> None:
+        self._draw()
+
+    def _draw(self) -> None:
+        shown, chats = self._shown, self._chats
         self.clear_options()
         self.add_options(self._rows_by_day())
         marked = str(shown)
@@ -46,7 +52,7 @@ class ChatList(OptionList):
 
     def _row(self, chat: Chat, now: float) -> Content:
         when = age(chat.updated, now)
-        room = WIDTH - 2 - len(when) - 1
+        room = max(NARROWEST, self.content_size.width) - 2 - len(when) - 1
         title = Content(" ".join((chat.title or UNTITLED).split())).truncate(room, ellipsis=True, pad=True)
         mark = Content.styled("▌", "$accent") if chat.id == self._shown else Content(" ")
         style = "bold" if chat.id == self._shown else ""

@@ -49,6 +49,12 @@ class Prompt(TextArea):
             self.load_text(text)
         self.move_cursor(self.document.end)
 
+    def begin(self, text: str) -> None:
+        """Have `text` as though it was typed, to be gone on with."""
+        self.fill("")
+        self.insert(text)
+        self.focus()
+
     def action_new_line(self) -> None:
         self.insert("\n")
         self.scroll_cursor_visible()
