@@ -17,7 +17,7 @@ class Actions:
         self._app = app
 
     async def stop(self) -> None:
-        if self._app.controller.state in ("streaming", "stopping"):
+        if self._app.controller.summing or self._app.controller.state in ("streaming", "stopping"):
             await self._app.controller.stop()
 
     def new(self) -> None:

@@ -320,6 +320,7 @@ class ChatApp(App[None]):
             has_server=self.serving.control is not None,
             opening=self.models.opening,
             cut=self.controller.cut,
+            summing=self.controller.summing,
         )
 
     def _tell(self, words: str) -> None:

@@ -21,6 +21,7 @@ class Situation(msgspec.Struct, frozen=True, kw_only=True):
     has_server: bool = False
     opening: bool = False
     cut: bool = False
+    summing: bool = False
 
 
 def _always(situation: Situation) -> bool:
@@ -46,7 +47,7 @@ class Command(msgspec.Struct, frozen=True, kw_only=True):
 
 
 def _streaming(situation: Situation) -> bool:
-    return situation.state in ("streaming", "stopping")
+    return situation.summing or situation.state in ("streaming", "stopping")
 
 
 def _answered(situation: Situation) -> bool:

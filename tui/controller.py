@@ -103,13 +103,24 @@ class Controller:
         `Outgrown` tells so. A running answer of this conversation is stopped first.
         """
         async with self._one_at_a_time:
-            await self._stop()
+            await self.stop()
             await self._post(self.path[-1].id if self.path else None, text, attachments)
             await self._answer(self._shown(), self.path)
 
+    @property
+    def summing(self) -> bool:
+        """Whether a summary is being written; `stop` ends that too."""
+        return self._fitting.running
+
     async def stop(self) -> None:
         """End the running answer of the conversation shown, keeping what there is of it."""
-        await self._stop()
+        self._fitting.stop()
+        if self.chat is not None:
+            if running := self._answers.of(self.chat):
+                running.stopping = True
+                self._tell_state()
+            await self._answers.stop(self.chat.id)
+        self._tell_state()
 
     async def regenerate(self, entry: int | None = None) -> None:
         """Answer again, in a branch beside the answer `entry` (default: the last one)."""
@@ -119,7 +130,7 @@ class Controller:
     async def edit(self, entry: int, text: str, attachments: tuple[Attachment, ...] | None = None) -> None:
         """Send the user's message `entry` again in other words, in a branch beside it; None keeps its attachments."""
         async with self._one_at_a_time:
-            await self._stop()
+            await self.stop()
             index = prompting.place_of(entry, self.path)
             old = self.path[index]
             self.path = self.path[:index]
@@ -157,8 +168,7 @@ class Controller:
     async def uncut(self) -> None:
         """Give the model the whole conversation again; if it does not fit, the next message tells so."""
         async with self._one_at_a_time:
-            chat = self._shown()
-            self._changed(await self.store.write(cuts.take_back, chat.id))
+            self._changed(await self.store.write(cuts.take_back, self._shown().id))
             await self.measure()
 
     async def rename(self, title: str, chat: int | None = None) -> None:
@@ -290,12 +300,11 @@ class Controller:
         else:
             chat, entry = await self.store.write(posting.post, self.chat.id, parent, text, attachments)
         fresh, self.chat, self.path = self.chat is None, chat, (*self.path, entry)
-        redraw = redraw or fresh
-        self._tell(notices.ChatShown(chat, self.path) if redraw else notices.EntryAdded(entry))
+        self._tell(notices.ChatShown(chat, self.path) if redraw or fresh else notices.EntryAdded(entry))
         self._tell(notices.ListChanged() if fresh else notices.ChatChanged(chat))
 
     async def _again(self, entry: int | None) -> None:
-        await self._stop()
+        await self.stop()
         if not self.path:
             return
         index = len(self.path) - 1 if entry is None else prompting.place_of(entry, self.path)
@@ -365,15 +374,6 @@ class Controller:
             self._answers.errors[chat.id], words = str(error), None
         if words is not None:
             self._tell(notices.Summarized(offer, words))
-        self._tell_state()
-
-    async def _stop(self) -> None:
-        self._fitting.stop()
-        if self.chat is not None:
-            if running := self._answers.of(self.chat):
-                running.stopping = True
-                self._tell_state()
-            await self._answers.stop(self.chat.id)
         self._tell_state()
 
     def _answered(self, answering: Answering, entry: Entry) -> None:

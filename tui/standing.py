@@ -17,7 +17,7 @@ def of(chat: Chat | None, loading: Loading, answers: Answers, fitting: Fitting) 
     if running := answers.of(chat):
         return ("stopping" if running.stopping else "streaming"), ""
     if fitting.running:
-        return "loading", "Writing a summary of what came before"
+        return "loading", "Writing a summary of what came before, Esc stops"
     if loading.running and loading.model is not None:
         return "loading", f"Loading {loading.model.info.name}"
     id = None if chat is None else chat.id

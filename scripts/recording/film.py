@@ -97,7 +97,9 @@ class Film:
         place, length = f"{x * WIDE:.1f}", f"{cell_len(text) * WIDE:.1f}"
         drawn = ""
         if back and back != self._background:
-            drawn = f'<rect x="{place}" width="{length}" height="{HIGH + 0.3:.1f}" class="{self._class(f"fill:{back}")}"/>'
+            drawn = (
+                f'<rect x="{place}" width="{length}" height="{HIGH + 0.3:.1f}" class="{self._class(f"fill:{back}")}"/>'
+            )
         if text.strip():
             rules = f"fill:{front or '#ffffff'}" + ";font-weight:bold" * bool(style.bold)
             rules += ";font-style:italic" * bool(style.italic) + ";text-decoration:underline" * bool(style.underline)

@@ -14,10 +14,11 @@ from tests.doubles.scripted_model import ScriptedModel
 from tests.tui.conftest import Running
 from tui import slash
 from tui.app import ChatApp
+from tui.notices import Offer
 from tui.screens.help import HelpScreen
 from tui.screens.search import SearchScreen
 from tui.start import Start
-from tui.store import drafts
+from tui.store import cuts, drafts
 from tui.widgets.answer import Answer
 from tui.widgets.code_block import CodeBlock
 from tui.widgets.question import Question
@@ -449,3 +450,33 @@ async def test_the_keys_of_a_message_are_told_while_it_has_the_focus(start) -> N
         await running.pilot.press("escape")
         await running.until(lambda: running.app.chat_screen.prompt.has_focus)
         await running.until(lambda: "answer again" not in str(footer.render()))
+
+
+async def test_what_the_model_is_not_given_any_more_is_dimmed(start) -> None:
+    async with start() as running:
+        await running.ready()
+        for word in ("one", "two", "three"):
+            await running.say(word)
+        store, path = running.app.store, running.app.controller.path
+        await store.write(cuts.add, path[2].id)
+        await running.app.controller.measure()
+        shown = running.app.chat_screen.messages
+        await running.until(
+            lambda: [widget.has_class("-left-out") for widget in shown.children] == [True] * 2 + [False] * 4
+        )
+        await running.app.controller.uncut()
+        await running.until(lambda: not any(widget.has_class("-left-out") for widget in shown.children))
+
+
+async def test_the_writing_of_a_summary_is_stopped_by_escape(start) -> None:
+    async with start(ScriptedModel([["Yes."], ["title"], ["word "] * 1000], delay_s=0.01)) as running:
+        await running.ready()
+        await running.say("one")
+        controller = running.app.controller
+        offer = Offer(kind="summary", left_out=2, used=9, first=controller.path[0].id)
+        running.app.do(controller.choose(offer))
+        await running.until(lambda: controller.summing)
+        await running.until(lambda: "Esc stop" in str(running.app.chat_screen.footer.render()))
+        await running.pilot.press("escape")
+        await running.until(lambda: not controller.summing)
+        assert controller.state == "idle" and running.app.screen is running.app.chat_screen

@@ -130,6 +130,8 @@ class ChatScreen(Screen[None]):
                 self.messages.settle(entry)
             case notices.MeterChanged(meter=meter):
                 self.header.meter, self.header.written = meter, 0
+                if meter is not None:
+                    self.messages.leave_out(meter.left_out)
             case notices.StateChanged(state=state, detail=detail):
                 self._state(state, detail)
             case notices.Warned(message=message):

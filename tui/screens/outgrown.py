@@ -35,8 +35,8 @@ class OutgrownScreen(Dialog[Offer]):
         needed = f"It needs {tokens(meter.used)} tokens and {tokens(meter.reserve)} for the answer"
         with Vertical(classes="dialog"):
             yield Static("The conversation is longer than the model's context", classes="title")
-            yield Static(f"{needed}; the context holds {tokens(meter.limit)}. Nothing was cut.", markup=False)
-            yield Static("", classes="hint")
+            holds = f"the context holds {tokens(meter.limit)}. Nothing was cut."
+            yield Static(f"{needed}; {holds}", classes="about", markup=False)
             if self._outgrown.offers:
                 yield SpacedList(map(self._row, self._outgrown.offers))
                 yield Static("Enter chooses   Esc decides later", classes="hint")

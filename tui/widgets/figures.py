@@ -45,9 +45,10 @@ def bar(part: float, cells: int = 10) -> str:
 
 
 def meter(now: Meter, *, wide: bool) -> str:
-    """`ctx ━━╌╌ 3.1k/8.2k`."""
+    """`ctx ━━╌╌ 3.1k/8.2k`, and how many messages are not part of it."""
     part = now.used / now.limit if now.limit else 0.0
     left_out = f" (-{now.left_out})" if now.left_out else ""
+    left_out = f", {now.left_out} left out" if now.left_out and wide else left_out
     figures = f"{tokens(now.used)}/{tokens(now.limit)}{left_out}"
     return f"ctx {bar(part)} {figures}" if wide else f"ctx {figures}"
 

@@ -35,6 +35,7 @@ class MessageList(VerticalScroll, can_focus=False):
         self._last = 0
         self._mounted: dict[int, Widget] = {}
         self._growing = False
+        self._left_out = 0
 
     def on_mount(self) -> None:
         self.set_interval(TICK_S, self._tick)
@@ -63,6 +64,7 @@ class MessageList(VerticalScroll, can_focus=False):
         self._last = len(path) if found is None else min(len(path), found + WINDOW // 2)
         self._first = max(0, self._last - WINDOW)
         self._mounted = {one.id: _widget(one) for one in path[self._first : self._last]}
+        self._tell_apart()
         with self.app.batch_update():
             await self.remove_children()
             await self.mount_all(self._mounted.values() if self._entries else [Welcome()])
@@ -109,6 +111,17 @@ class MessageList(VerticalScroll, can_focus=False):
         if entry.speaker == "user":
             self.anchor()
 
+    def leave_out(self, count: int) -> None:
+        """The first `count` messages are not given to the model any more; they stay to be read."""
+        if count != self._left_out:
+            self._left_out = count
+            self._tell_apart()
+
+    def _tell_apart(self) -> None:
+        gone = {one.id for one in self._entries[: self._left_out]}
+        for id, widget in self._mounted.items():
+            widget.set_class(id in gone, "-left-out")
+
     def settle(self, entry: Entry) -> None:
         """`entry` is what was stored of an answer that is over."""
         self._entries = [entry if one.id == entry.id else one for one in self._entries]
@@ -140,6 +153,7 @@ class MessageList(VerticalScroll, can_focus=False):
         more = {one.id: _widget(one) for one in self._entries[first : self._first]}
         height = self.virtual_size.height
         self._first, self._mounted = first, {**more, **self._mounted}
+        self._tell_apart()
         with self.app.batch_update():
             await self.mount_all(more.values(), before=0)
 
@@ -153,6 +167,7 @@ class MessageList(VerticalScroll, can_focus=False):
         last = min(len(self._entries), self._last + WINDOW)
         more = {one.id: _widget(one) for one in self._entries[self._last : last]}
         self._last, self._mounted = last, {**self._mounted, **more}
+        self._tell_apart()
         await self.mount_all(more.values())
         self._growing = False
 
