@@ -59,7 +59,7 @@ class ChatApp(App[None]):
             for command in COMMANDS
             for key in command.keys
         ),
-        Binding("escape", "back", "Leave editing, go back to the prompt", show=False),
+        Binding("escape", "to_prompt", "Leave editing, go back to the prompt", show=False),
         Binding("ctrl+c", "interrupt", "Copy, stop, or leave", show=False, priority=True),
     ]
 
@@ -331,7 +331,7 @@ class ChatApp(App[None]):
 
     def check_action(self, action: str, parameters: tuple[object, ...]) -> bool | None:
         """Keys of commands work on the main screen only, and only where they make sense."""
-        if action == "back":
+        if action == "to_prompt":
             return self.screen is self.chat_screen
         command = COMMANDS_BY_NAME[str(parameters[0])] if action == "command" else None
         if command is None or command.name == "quit":
@@ -344,7 +344,7 @@ class ChatApp(App[None]):
             if command.name != "command_palette":
                 yield SystemCommand(commands.label(command), command.help, partial(self.action_command, command.name))
 
-    def action_back(self) -> None:
+    def action_to_prompt(self) -> None:
         self.chat_screen.prompt.focus()
         if self.composer.editing is not None:
             self.chat_screen.show_notice("")

@@ -98,7 +98,7 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         name="cancel",
         title="Cancel the model that is on its way",
-        help="Give up fetching or preparing it; what is there of a download is kept, and the next time goes on from it.",
+        help="Give up fetching or preparing it; what is there of a download is kept for the next time.",
         keys=("f6",),
         slash="cancel",
         footer="cancel",

@@ -1,4 +1,4 @@
-"""What becomes of the prompt's text at Enter: a command is obeyed, a message is sent, unless that would cut an answer."""
+"""What becomes of the prompt at Enter: a command is obeyed, a message is sent, unless that would cut an answer off."""
 
 from __future__ import annotations
 

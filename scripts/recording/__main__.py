@@ -1,7 +1,7 @@
 """Records the chat app with a real model: `python -m scripts.recording MODEL FILE.svg` draws docs/tui-session.svg.
 
-A person asks for code, stops the answer, has it written again, looks at both, and asks on. Nothing is made up: the words
-and the speed are the model's, on the machine at hand. Only where nothing happens for long is time left out.
+A person asks for code, stops the answer, has it written again, looks at both, and asks on. Nothing is made up: words
+and speed are the model's, on the machine at hand. Only where nothing happens for long is time left out.
 """
 
 from __future__ import annotations
@@ -78,7 +78,7 @@ class Person:
         await asyncio.sleep(then_s)
 
     async def until(self, predicate: Callable[[], bool]) -> None:
-        while not predicate():
+        while not predicate():  # noqa: ASYNC110 the app has no event for it
             await asyncio.sleep(LOOK_S)
 
     async def over(self) -> None:

@@ -23,7 +23,7 @@ _WINDOW = """\
 
 
 class Film:
-    """Of screens of `columns` times `rows` cells. Rows that look alike are drawn once, wherever and whenever they are."""
+    """Of screens of `columns` times `rows` cells. Rows that look alike are drawn once, wherever they are."""
 
     def __init__(self, columns: int, rows: int, background: str) -> None:
         self._columns, self._rows, self._background = columns, rows, background

@@ -113,3 +113,6 @@ async def test_an_error_in_the_middle_keeps_the_words_and_says_what_it_was(start
         await running.until(lambda: len(running.texts) == 2 and running.app.controller.state == "failed")
         assert running.texts[1][1] == "Half of"
         assert "The worker is gone." in running.app.controller.path[1].reply.error
+        notice = running.app.chat_screen.query_one("#notice")
+        await running.until(lambda: "/retry" in str(notice.render()))
+        assert "The worker is gone." not in str(notice.render())  # it is said in the answer

@@ -164,7 +164,8 @@ class ChatScreen(Screen[None]):
 
     def _state(self, state: notices.State, detail: str) -> None:
         self.header.detail = (detail or "loading …") if state == "loading" else ""
-        failed = f"✗ {detail}   /retry tries again   ^O takes another model"
+        told = "" if self.messages.tells(detail) else f"✗ {detail}   "
+        failed = f"{told}/retry tries again   ^O takes another model"
         self.show_notice(failed if state == "failed" else "", error=state == "failed")
 
     def _end_changed(self, at_end: bool) -> None:

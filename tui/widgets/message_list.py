@@ -122,6 +122,10 @@ class MessageList(VerticalScroll, can_focus=False):
         for id, widget in self._mounted.items():
             widget.set_class(id in gone, "-left-out")
 
+    def tells(self, error: str) -> bool:
+        """Whether the last message says this already."""
+        return bool(self._entries) and self._entries[-1].reply.error == error
+
     def settle(self, entry: Entry) -> None:
         """`entry` is what was stored of an answer that is over."""
         self._entries = [entry if one.id == entry.id else one for one in self._entries]
