@@ -8,6 +8,7 @@ from typing import Any
 
 import msgspec
 
+import edgellm
 from edgellm.server.tally import Tally
 
 encode = msgspec.json.encode
@@ -16,7 +17,13 @@ DONE = b"data: [DONE]\n\n"
 
 def heading(prefix: str, kind: str, model: str) -> dict[str, Any]:
     """What every body and chunk of one reply begins with; `created` in Unix seconds."""
-    return {"id": f"{prefix}-{secrets.token_hex(12)}", "object": kind, "created": int(time.time()), "model": model}
+    return {
+        "id": f"{prefix}-{secrets.token_hex(12)}",
+        "object": kind,
+        "created": int(time.time()),
+        "model": model,
+        "system_fingerprint": f"edgellm-{edgellm.__version__}",
+    }
 
 
 class ChunkWriter:

@@ -71,6 +71,7 @@ class _Completion(BaseModel):
     id: str
     created: int
     model: str
+    system_fingerprint: str
     usage: UsageReply
     timings: TimingsReply
     warnings: list[str] = []

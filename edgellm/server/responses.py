@@ -42,12 +42,12 @@ async def create(body: ResponsesBody, request: Request) -> Response:
         if body.store is not False:
             _store(request).put(_owned(complete["id"], request), complete, items)
 
-    events = model.stream(asked)
+    events, tools = model.stream(asked), body.offered()
     if body.stream:
-        chunks = ResponseChunks(response, keep)
+        chunks = ResponseChunks(response, keep, tools)
         told = with_progress(chunks, body.return_progress)
         return EventStream(events, told, chunks.framing, dropped.headers())
-    return WholeReply(events, ResponseWhole(response, keep), dropped.headers())
+    return WholeReply(events, ResponseWhole(response, keep, tools), dropped.headers())
 
 
 @router.post("/input_tokens", response_model=None, responses=answer())

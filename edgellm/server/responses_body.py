@@ -14,33 +14,10 @@ from edgellm.server.body import Body
 from edgellm.server.openai_format import only_one
 from edgellm.server.openai_options import Options
 from edgellm.server.responses_items import Item, messages_of
+from edgellm.server.responses_tools import ChosenTool, Offered, ToolBody, offered
 
 _INT32 = 2**31 - 1
 _LOGPROBS = "message.output_text.logprobs"
-
-
-class FunctionTool(Body):
-    type: str
-    name: str | None = None
-    description: str | None = None
-    parameters: dict[str, Any] | None = None
-    strict: bool | None = None
-
-    def tool(self) -> Tool:
-        if self.type != "function":
-            raise Unsupported(f"Tools of type {self.type[:50]!r} run at OpenAI's. Send functions of your own.")
-        if not self.name:
-            raise RequestError("A tool of type 'function' needs a 'name' field.")
-        return Tool(self.name, self.description or "", self.parameters or {}, bool(self.strict))
-
-
-class ChosenTool(Body):
-    """A named function, or those of the tools that are allowed this time."""
-
-    type: str
-    name: str | None = None
-    mode: Literal["auto", "required"] | None = None
-    tools: list[FunctionTool] | None = None
 
 
 class TextFormat(Body):
@@ -76,7 +53,7 @@ class InputBody(Options):
     input: str | list[Item] | None = None
     instructions: str | None = None
     previous_response_id: str | None = None
-    tools: list[FunctionTool] | None = None
+    tools: list[ToolBody] | None = None
     tool_choice: Literal["none", "auto", "required"] | ChosenTool | None = None
     text: TextConfig | None = None
     reasoning: ReasoningConfig | None = None
@@ -97,20 +74,23 @@ class InputBody(Options):
             raise RequestError("The body needs an 'input': a text, or a list of at least one item.")
         return Conversation(((system(self.instructions),) if self.instructions else ()) + messages)
 
+    def offered(self) -> Offered:
+        """All tools. Raises RequestError or Unsupported."""
+        return offered(self.tools or ())
+
     def chosen(self) -> tuple[tuple[Tool, ...], str]:
         """The tools that may be called, and which of them must. Raises RequestError or Unsupported."""
-        tools = tuple(tool.tool() for tool in self.tools or ())
-        choice = self.tool_choice
+        found, choice = self.offered(), self.tool_choice
         if not isinstance(choice, ChosenTool):
-            return tools, choice or "auto"
+            return found.tools, choice or "auto"
         if choice.type == "allowed_tools":
-            allowed = {tool.name for tool in choice.tools or ()}
-            return tuple(tool for tool in tools if tool.name in allowed), choice.mode or "auto"
-        if choice.type != "function":
+            return found.only({tool.name for tool in choice.tools or ()}), choice.mode or "auto"
+        if choice.type not in ("function", "custom"):
             raise Unsupported(f"tool_choice of type {choice.type[:50]!r} is not supported. Name a function.")
         if not choice.name:
-            raise RequestError("tool_choice of type 'function' needs a 'name' field.")
-        return tools, choice.name
+            raise RequestError(f"tool_choice of type {choice.type!r} needs a 'name' field.")
+        meant = found.only({choice.name})
+        return found.tools, meant[0].name if meant else choice.name
 
     def thinking(self) -> dict[str, Any]:
         """The fields of `ChatRequest` that say whether, and how much, the model may think."""

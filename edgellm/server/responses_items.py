@@ -6,12 +6,22 @@ import secrets
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
 
+import msgspec
+
 from edgellm.errors import RequestError, Unsupported
 from edgellm.messages import Message, Part, ReasoningPart, TextPart, ToolCall, ToolResult
 from edgellm.server.body import Body
+from edgellm.server.responses_tools import INPUT, Place
 
 _TEXTS = ("input_text", "output_text", "text", "reasoning_text", "summary_text")
-_PREFIXES = {"message": "msg", "function_call": "fc", "function_call_output": "fco", "reasoning": "rs"}
+_PREFIXES = {
+    "message": "msg",
+    "function_call": "fc",
+    "function_call_output": "fco",
+    "custom_tool_call": "ctc",
+    "custom_tool_call_output": "ctco",
+    "reasoning": "rs",
+}
 # An assistant's message has its thoughts first, then words, then calls.
 _ORDER: dict[type[Part], int] = {ReasoningPart: 0, TextPart: 1, ToolCall: 2}
 
@@ -40,7 +50,9 @@ class Item(Body):
     content: str | list[ItemPart] | None = None
     call_id: str | None = None
     name: str | None = None
+    namespace: str | None = None
     arguments: str | None = None
+    input: str | None = None
     output: str | list[ItemPart] | None = None
     summary: list[ItemPart] | None = None
     status: str | None = None
@@ -56,10 +68,9 @@ class Item(Body):
                 if self.role is None:
                     raise RequestError("An item of type 'message' needs a 'role' field.")
                 return Message(self.role, (TextPart(_joined(self._needed("content", self.content))),))
-            case "function_call":
-                call_id, name = self._needed("call_id", self.call_id), self._needed("name", self.name)
-                return Message("assistant", (ToolCall(call_id, name, self.arguments or "{}"),))
-            case "function_call_output":
+            case "function_call" | "custom_tool_call":
+                return Message("assistant", (self._call(),))
+            case "function_call_output" | "custom_tool_call_output":
                 result = _joined(self._needed("output", self.output))
                 return Message("tool", (ToolResult(self._needed("call_id", self.call_id), result),))
             case "reasoning":
@@ -67,6 +78,13 @@ class Item(Body):
                 return Message("assistant", (ReasoningPart(thought),) if thought else ())
             case _:
                 raise Unsupported(f"Items of type {self.kind[:50]!r} are not supported.")
+
+    def _call(self) -> ToolCall:
+        place = Place(self._needed("name", self.name), self.namespace or "")
+        arguments = self.arguments or "{}"
+        if self.kind == "custom_tool_call":
+            arguments = msgspec.json.encode({INPUT: self._needed("input", self.input)}).decode()
+        return ToolCall(self._needed("call_id", self.call_id), place.inner, arguments)
 
     def kept(self) -> dict[str, Any]:
         """The item as it is told when somebody asks for it: with an id, and text in parts."""

@@ -3,10 +3,14 @@
 from __future__ import annotations
 
 import secrets
+from collections.abc import Mapping
 from typing import Any
+
+import msgspec
 
 from edgellm.events import Event, Finished, Reasoning, Text, ToolArguments, ToolEnd, ToolStart
 from edgellm.server.openai_logprobs import chat_logprobs
+from edgellm.server.responses_tools import INPUT, Place
 
 Step = tuple[str, dict[str, Any]]
 """The name of an event of OpenAI's, without "response.", and its fields."""
@@ -15,8 +19,10 @@ Step = tuple[str, dict[str, Any]]
 class Output:
     """`items` are complete but for the last, until its own end or `Finished`."""
 
-    def __init__(self) -> None:
+    def __init__(self, places: Mapping[str, Place]) -> None:
+        """`places` are what the client calls the tools."""
         self.items: list[dict[str, Any]] = []
+        self._places = places
         self._is_open = False
         self._written: list[str] = []
         self._logprobs: list[dict[str, Any]] = []
@@ -28,9 +34,9 @@ class Output:
             case Reasoning(text=text) if text:
                 return [*self._opened("reasoning"), self._delta("reasoning_text.delta", text, content_index=0)]
             case ToolStart():
-                return [*self.close("completed"), *self._begin(_call(event))]
+                return [*self.close("completed"), *self._begin(self._called(event))]
             case ToolArguments(text=text) if text and self._is_open:
-                return [self._delta("function_call_arguments.delta", text)]
+                return self._argued(text)
             case ToolEnd():
                 return self.close("completed")
             case Finished(reason=reason):
@@ -50,6 +56,10 @@ class Output:
         if item["type"] == "function_call":
             item["arguments"] = text
             steps = [self._step("function_call_arguments.done", arguments=text, name=item["name"])]
+        elif item["type"] == "custom_tool_call":
+            item["input"] = written = _free_input(text)
+            name = "custom_tool_call_input"
+            steps = [self._step(f"{name}.delta", delta=written), self._step(f"{name}.done", input=written)]
         else:
             steps = self._close_part(item, text)
         return [*steps, self._at("output_item.done", item=dict(item))]
@@ -84,6 +94,18 @@ class Output:
         self._is_open = True
         return [self._at("output_item.added", item=dict(item))]
 
+    def _called(self, event: ToolStart) -> dict[str, Any]:
+        place = self._places.get(event.name, Place(event.name))
+        kind, id, blank = ("custom_tool_call", "ctc", "input") if place.custom else ("function_call", "fc", "arguments")
+        space = {"namespace": place.namespace} if place.namespace else {}
+        return {"id": _id(id), "type": kind, "call_id": event.id, "name": place.name, **space, blank: ""}
+
+    def _argued(self, text: str) -> list[Step]:
+        if self.items[-1]["type"] == "function_call":
+            return [self._delta("function_call_arguments.delta", text)]
+        self._written.append(text)  # of a custom tool, where the text is known once its JSON is whole
+        return []
+
     def _text(self, event: Text) -> Step:
         scores = chat_logprobs(event.logprobs)["content"] if event.logprobs else []
         self._logprobs += scores
@@ -100,8 +122,12 @@ class Output:
         return name, {"output_index": len(self.items) - 1, **fields}
 
 
-def _call(event: ToolStart) -> dict[str, Any]:
-    return {"id": _id("fc"), "type": "function_call", "call_id": event.id, "name": event.name, "arguments": ""}
+def _free_input(arguments: str) -> str:
+    """What was written to a custom tool; of arguments that broke off all there is."""
+    try:
+        return str(msgspec.json.decode(arguments, type=dict[str, Any])[INPUT])
+    except (msgspec.MsgspecError, KeyError):
+        return arguments
 
 
 def _part(kind: str) -> dict[str, Any]:

@@ -16,6 +16,7 @@ from edgellm.server.error_status import status_of
 from edgellm.server.framing import SSE, Framing
 from edgellm.server.responses_body import ResponsesBody
 from edgellm.server.responses_output import Output, Step
+from edgellm.server.responses_tools import Offered
 from edgellm.server.tally import Tally
 
 encode = msgspec.json.encode
@@ -62,10 +63,11 @@ def opening(body: ResponsesBody, asked: ChatRequest, info: ModelInfo) -> dict[st
 class _Growing:
     """A response as it comes to be."""
 
-    def __init__(self, response: dict[str, Any], keep: Keep) -> None:
+    def __init__(self, response: dict[str, Any], keep: Keep, tools: Offered) -> None:
         self.response = response
         self._keep = keep
-        self._output = Output()
+        self._output = Output(tools.places)
+        self._warnings = tools.warnings
         self._tally = Tally(1)
 
     def add(self, event: Event) -> list[Step]:
@@ -93,8 +95,9 @@ class _Growing:
             "output": self._output.items,
             "usage": _usage(self._tally.usage()),
             "timings": self._tally.timings(),
-            **self._tally.warnings(),
         }
+        warnings = [*self._warnings, *self._tally.warnings().get("warnings", ())]
+        self.response |= {"warnings": warnings} if warnings else {}
         self._keep(self.response)
 
 
@@ -114,8 +117,8 @@ def _usage(counts: dict[str, Any]) -> dict[str, Any]:
 class ResponseChunks:
     """response.created and in_progress; each item with its added, deltas and done; then how it ended."""
 
-    def __init__(self, response: dict[str, Any], keep: Keep) -> None:
-        self._growing = _Growing(response, keep)
+    def __init__(self, response: dict[str, Any], keep: Keep, tools: Offered) -> None:
+        self._growing = _Growing(response, keep, tools)
         self._number = 0
 
     @property
@@ -158,8 +161,8 @@ class ResponseChunks:
 class ResponseWhole:
     """The same events as one `response` body."""
 
-    def __init__(self, response: dict[str, Any], keep: Keep) -> None:
-        self._growing = _Growing(response, keep)
+    def __init__(self, response: dict[str, Any], keep: Keep, tools: Offered) -> None:
+        self._growing = _Growing(response, keep, tools)
 
     def add(self, event: Event) -> None:
         self._growing.add(event)
