@@ -51,10 +51,13 @@ def all_clients() -> dict[str, Client]:
     clients = (
         Client("aider", "Aider, pair programming in the terminal", _aider),
         Client("anthropic", "Anthropic's SDKs, and programs made with them", _anthropic),
+        Client("claude", "Claude Code, Anthropic's coding agent in the terminal", _claude),
+        Client("codex", "Codex, OpenAI's coding agent in the terminal", _codex),
         Client("llm", "Simon Willison's llm command", _llm),
         Client("ollama", "Ollama's own command and SDKs", _ollama),
         Client("openai", "OpenAI's SDKs, and programs made with them", _openai),
         Client("opencode", "opencode, a coding agent in the terminal", _opencode),
+        Client("qwen", "Qwen Code, a coding agent in the terminal", _qwen),
         Client("sgpt", "ShellGPT", _sgpt),
     )
     return {client.name: client for client in clients}
@@ -75,6 +78,41 @@ def _openai(server: Server) -> Config:
 def _anthropic(server: Server) -> Config:
     values = {"ANTHROPIC_BASE_URL": server.url, "ANTHROPIC_API_KEY": server.shown_key}
     return Config(_variables(values), f"python: anthropic.Anthropic().messages.create(model={server.model!r}, ...)")
+
+
+def _claude(server: Server) -> Config:
+    """Its background work asks for a model of its own, which shall be the same one."""
+    values = {
+        "ANTHROPIC_BASE_URL": server.url,
+        "ANTHROPIC_AUTH_TOKEN": server.shown_key,
+        "ANTHROPIC_MODEL": server.model,
+        "ANTHROPIC_DEFAULT_HAIKU_MODEL": server.model,
+    }
+    return Config(_variables(values), "claude -p 'Say hello.'")
+
+
+def _codex(server: Server) -> Config:
+    lines = [
+        f'model = "{server.model}"',
+        f'model_provider = "{NAME}"',
+        *([f"model_context_window = {server.context}"] if server.context else []),
+        f"[model_providers.{NAME}]",
+        f'name = "{NAME}"',
+        f'base_url = "{server.url}/v1"',
+        'wire_api = "responses"',
+        *([f'http_headers = {{ Authorization = "Bearer {server.key}" }}'] if server.key else []),
+    ]
+    file = Path(os.environ.get("CODEX_HOME") or Path.home() / ".codex") / "config.toml"
+    return Config("\n".join(lines) + "\n", "codex exec 'Say hello.'", file, ("model",), can_add=False)
+
+
+def _qwen(server: Server) -> Config:
+    values = {
+        "OPENAI_BASE_URL": f"{server.url}/v1",
+        "OPENAI_API_KEY": server.shown_key,
+        "OPENAI_MODEL": server.model,
+    }
+    return Config(_variables(values), "qwen --auth-type openai -p 'Say hello.'")
 
 
 def _ollama(server: Server) -> Config:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import sys
+import tomllib
 from pathlib import Path
 
 import pytest
@@ -54,6 +55,7 @@ def test_what_is_there_stays(command, user: Path) -> None:  # type: ignore[no-un
         ("llm", LLM, "- model_id: edgellm\n  model_name: mine\n"),
         ("aider", Path(".aider.conf.yml"), "model: gpt-5\n"),
         ("opencode", Path(".config/opencode/opencode.json"), '{"theme": "dark"}\n'),
+        ("codex", Path(".codex/config.toml"), 'model = "gpt"\n'),
     ],
 )
 def test_settings_of_ones_own_are_not_overwritten(command, user: Path, client: str, file: Path, text: str) -> None:  # type: ignore[no-untyped-def]
@@ -91,5 +93,8 @@ def test_each_file_can_be_read_back(user: Path) -> None:
     made = {name: client.config(server).text for name, client in all_clients().items()}
     assert json.loads(made["opencode"])["provider"]["edgellm"]["models"]["m"]["limit"]["context"] == 4096
     assert yaml.safe_load(made["aider"])["model"] == "openai/m"
+    codex = tomllib.loads(made["codex"])
+    assert (codex["model"], codex["model_context_window"]) == ("m", 4096)
+    assert codex["model_providers"]["edgellm"]["http_headers"] == {"Authorization": "Bearer k"}
     assert yaml.safe_load(made["llm"])[0]["api_key_name"] == "edgellm"
     assert "API_BASE_URL=http://127.0.0.1:1/v1\n" in made["sgpt"]
