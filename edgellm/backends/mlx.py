@@ -13,6 +13,7 @@ from edgellm.backends.base import Capabilities, Limits
 from edgellm.backends.batch import Batch, Chunk, Logits
 from edgellm.backends.folder_identity import identity
 from edgellm.backends.folder_vocabulary import FolderVocabulary
+from edgellm.backends.mlx_gathered import GatheredCache
 from edgellm.config import ModelSettings
 from edgellm.errors import BackendError, LoadError, NotAModel, OutOfMemory, Unsupported, UnsupportedModel
 from edgellm.model import ModelInfo
@@ -20,6 +21,8 @@ from edgellm.model import ModelInfo
 NAME = "MLX"
 _DEFAULT_CONTEXT = 8192
 _LEAST_ROWS = 64
+_TIDY_EVERY = 256
+"""Decodes after which MLX is told to give back memory that it keeps for later, as mlx-lm does."""
 _MAGIC = b"EDGEMLX1"
 
 
@@ -50,14 +53,18 @@ class _State(msgspec.Struct, frozen=True):
 
 
 class MlxBackend:
-    """One model, loaded; every slot has prompt caches of its own, so several sequences cost the sum of each."""
+    """One model, loaded; every slot has prompt caches of its own, gathered for a step where they are of the plain kind.
+
+    A copy shares no memory with its source once either grows: `cells` bounds what the caller counts, once for both.
+    """
 
     def __init__(self, folder: Path, settings: ModelSettings) -> None:
         import mlx.core as mx
         from mlx_lm.models import cache
+        from mlx_lm.models.base import create_causal_mask
         from mlx_lm.utils import load_model
 
-        self._mx, self._caches_of = mx, cache
+        self._mx, self._caches_of, self._causal_mask = mx, cache, create_causal_mask
         self._model, config = load_model(folder)
         width = int(config.get("vocab_size") or config.get("text_config", {}).get("vocab_size") or 0)
         self.vocabulary = FolderVocabulary(folder, width)
@@ -67,11 +74,12 @@ class MlxBackend:
         self.limits = Limits(cells, settings.slots, min(settings.batch, cells), rows)
         self._slots: dict[int, list[Any]] = {}
         self._lengths = [0] * settings.slots
+        self._decodes = 0
         self._identity = build_id().encode() + identity(folder)
         fresh = cache.make_prompt_cache(self._model)
         plain = all(type(each) is cache.KVCache for each in fresh)
         trims = cache.can_trim_prompt_cache(fresh) and plain
-        self.capabilities = Capabilities(copy=trims, trim=trims, ragged=True, shift=False, save=plain)
+        self.capabilities = Capabilities(copy=trims, trim=trims, together=plain, save=plain)
         self.info = _info(folder, config, min(trained, cells), self._model)
 
     @classmethod
@@ -99,16 +107,37 @@ class MlxBackend:
     def decode(self, batch: Batch) -> MlxRows:
         assert len({chunk.slot for chunk in batch}) == len(batch), batch
         try:
-            parts = [self._compute(chunk) for chunk in batch]
+            found = {slot: rows for group in self._groups(batch) for slot, rows in self._computed(group)}
         except Exception as error:
             raise BackendError(f"decoding failed: {_first_line(error)}. Try the request again.") from error
-        return MlxRows([part for part in parts if part is not None])
+        self._decodes += 1
+        if self._decodes % _TIDY_EVERY == 0:
+            self._mx.clear_cache()
+        return MlxRows([found[chunk.slot] for chunk in batch if chunk.rows])
+
+    def _groups(self, batch: Batch) -> list[Batch]:
+        """Chunks that are as long and want every row pass through the model together, where its caches allow it."""
+        groups: dict[tuple[int, int], Batch] = {}
+        for chunk in batch:
+            assert chunk.start == self._lengths[chunk.slot], (chunk, self._lengths[chunk.slot])
+            alone = not self.capabilities.together or chunk.start == 0 or chunk.rows < len(chunk.tokens)
+            groups.setdefault((len(chunk.tokens), chunk.slot if alone else -1), []).append(chunk)
+        return list(groups.values())
+
+    def _computed(self, group: Batch) -> list[tuple[int, Any]]:
+        if len(group) == 1:
+            return [(group[0].slot, self._compute(group[0]))]
+        mx, slots = self._mx, [self._slot(chunk.slot) for chunk in group]
+        gathered = [GatheredCache(mx, self._causal_mask, layer) for layer in zip(*slots, strict=True)]
+        logits = self._model(mx.array([list(chunk.tokens) for chunk in group]), cache=gathered).astype(mx.float32)
+        mx.eval(logits)
+        rows = np.array(logits)
+        for chunk in group:
+            self._lengths[chunk.slot] += len(chunk.tokens)
+        return [(chunk.slot, rows[place]) for place, chunk in enumerate(group)]
 
     def _compute(self, chunk: Chunk) -> Any:
         """The chunk's rows as float32, or None; logits are computed for those tokens only that want them."""
-        assert chunk.start == self._lengths[chunk.slot], (chunk, self._lengths[chunk.slot])
-        if sum(self._lengths) + len(chunk.tokens) > self.limits.cells:
-            raise BackendError("the KV cache has no room for this step")
         mx, caches = self._mx, self._slot(chunk.slot)
         silent, wanted = list(chunk.tokens[: len(chunk.tokens) - chunk.rows]), list(chunk.tokens)[-chunk.rows :]
         if silent:
@@ -177,8 +206,6 @@ class MlxBackend:
         saved = msgspec.msgpack.decode(body, type=_State)
         if saved.model != self._identity:
             raise BackendError("the state was saved by another model, build or setting. Compute the prompt again.")
-        if sum(self._lengths) + saved.length > self.limits.cells:
-            raise BackendError("the saved state could not be restored: there is no room. Compute the prompt again.")
         return saved
 
 

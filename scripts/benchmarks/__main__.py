@@ -1,4 +1,4 @@
-"""`python -m scripts.benchmarks step|serving|startup|speculation|structured|tui|fit|all`: prints measurements.
+"""`python -m scripts.benchmarks step|serving|startup|speculation|structured|tui|fit|backends|all`: prints measurements.
 
 llama-server is not part of edgellm. To compare, build it from the source that llama-cpp-python was built of:
 
@@ -8,6 +8,8 @@ llama-server is not part of edgellm. To compare, build it from the source that l
   cmake --build build --target llama-server
 
 and name build/bin/llama-server with --llama-server. Let nothing else run meanwhile.
+
+`backends` compares one model in three formats; scripts/make_folders.py makes two of them, and `all` leaves it out.
 """
 
 from __future__ import annotations
@@ -25,7 +27,7 @@ from typing import Any
 from edgellm.download.store import Store
 from edgellm.errors import EdgeLLMError
 from scripts import test_models
-from scripts.benchmarks import chat_app, computer, fit, serving, speculation, startup, step_cost, structured
+from scripts.benchmarks import backends, chat_app, computer, fit, serving, speculation, startup, step_cost, structured
 from scripts.benchmarks.client import Refused
 from scripts.benchmarks.servers import DidNotStart, Setup
 from scripts.benchmarks.table import Row, render
@@ -40,7 +42,8 @@ def main(arguments: list[str] | None = None) -> int:
     facts = computer.describe() | _facts_of(options)
     for name, words in facts.items():
         print(f"{name + ':':14s}{words}", flush=True)
-    sections = {name: measure(options) for name, measure in _SECTIONS.items() if options.what in (name, "all")}
+    every = () if options.what != "all" else set(_SECTIONS) - {"backends"}
+    sections = {name: measure(options) for name, measure in _SECTIONS.items() if options.what == name or name in every}
     rows = [row for more, _ in sections.values() for row in more]
     print(f"\n{render(rows)}")
     if options.json:
@@ -118,6 +121,12 @@ def _fit(options: argparse.Namespace) -> Section:
     return fit.measure(models, contexts, options.threads, options.words)
 
 
+def _backends(options: argparse.Namespace) -> Section:
+    models = [_model_file(name) for name in ("smollm2", *options.folders)]
+    cases, tokens = (2, 4) if options.quick else (options.cases, options.tokens)
+    return backends.measure(models, options.threads, cases, tokens, options.text)
+
+
 _SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
     "step": _step,
     "serving": _serving,
@@ -126,6 +135,7 @@ _SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
     "tui": _tui,
     "structured": _structured,
     "fit": _fit,
+    "backends": _backends,
 }
 
 
@@ -162,8 +172,9 @@ def _parser() -> argparse.ArgumentParser:
     guessed = commands.add_parser("speculation", help="guessing ahead, on against off, by kind of text")
     formed = commands.add_parser("structured", help="decoding under a JSON schema, against without")
     planned = commands.add_parser("fit", help="memory and speed as predicted, against real runs")
+    formats = commands.add_parser("backends", help="SmolLM2 on llama.cpp, and on the libraries of the folders named")
     drawn = commands.add_parser("tui", help="the chat app: first paint, CPU while it streams, long conversations, keys")
-    for command in (everything, step, served, start, guessed, formed, planned, drawn):
+    for command in (everything, step, served, start, guessed, formed, planned, formats, drawn):
         command.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured there")
         command.add_argument("--quick", action="store_true", help=_QUICK)
     for command in (everything, step):
@@ -181,17 +192,26 @@ def _parser() -> argparse.ArgumentParser:
         )
         command.add_argument("--rival-rounds", type=_count, default=2, help="rounds for llama-server at most (2)")
         command.add_argument("--join", type=_files, default=(), metavar="FILE,FILE", help="one table of --json files")
+    _add_backends(formats)
     guessed.set_defaults(concurrency=(1,), rounds=5)
     for command in (everything, planned):
         add = command.add_argument
         add("--models", type=_words, default=_FIT_MODELS, metavar="NAME,NAME", help="test models or GGUF files (all)")
         add("--contexts", type=_levels, default=(2048, 8192, 32768), metavar="N,N", help="(2048,8192,32768)")
         add("--words", type=_count, default=1400, help="of a prompt at most; more take long, and more memory (1400)")
-    for command in (everything, step, served, guessed, formed, planned):
+    for command in (everything, step, served, guessed, formed, planned, formats):
         command.add_argument("--threads", type=_count, default=_threads(), help="threads that compute (one a core)")
     for command in (everything, start, drawn):
         command.add_argument("--runs", type=_count, default=15, help="runs of each program (15)")
     return parser
+
+
+def _add_backends(command: argparse.ArgumentParser) -> None:
+    add = command.add_argument
+    add("folders", nargs="*", metavar="FOLDER", help="of the same model, for MLX or ONNX Runtime")
+    add("--cases", type=_count, default=20, help="questions (20)")
+    add("--tokens", type=_count, default=16, help="of each answer (16)")
+    add("--text", type=_count, default=192, help="tokens of the text whose perplexity is computed (192)")
 
 
 def _add_serving(command: argparse.ArgumentParser) -> None:

@@ -144,9 +144,8 @@ async def _ours(setup: Setup, plan: Plan, draft: Path | None) -> tuple[list[Aske
     hows = ("off", "ngram", "auto") if draft else ("off", "auto")
     import msgspec
 
-    model = assemble.local_model(
-        path, setup.model.stem, msgspec.to_builtins(chosen), None, str(draft) if draft else None
-    )
+    own = msgspec.to_builtins(chosen)
+    model = assemble.local_model(path, {"name": setup.model.stem}, own, str(draft) if draft else None)
     answers: list[Asked] = []
     loads: list[dict[str, Any]] = []
     await model.start()

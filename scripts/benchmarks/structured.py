@@ -81,7 +81,7 @@ async def _answers(setup: Setup, rounds: int, towns: Seq[str]) -> list[Answer]:
 
     settings = Settings(context=setup.context, threads=setup.threads, parallel=setup.parallel, speculation="off")
     chosen = msgspec.to_builtins(settings.model_settings())
-    model = assemble.local_model(str(setup.model), setup.model.stem, chosen, None, None)
+    model = assemble.local_model(str(setup.model), {"name": setup.model.stem}, chosen)
     answers: list[Answer] = []
     try:
         await model.start()

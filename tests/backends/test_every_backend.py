@@ -22,6 +22,7 @@ from edgellm.errors import BackendError
 from edgellm.events import Event, Failed, Finished, Text
 from edgellm.model import ModelInfo
 from edgellm.request import GREEDY, ChatRequest, Prompt, SchemaFormat
+from edgellm.runtime.drafter import DraftSource
 from edgellm.runtime.local_model import LocalModel
 from tests import tiny_folder, tiny_model
 
@@ -118,6 +119,25 @@ def test_sequences_do_not_see_each_other(backend: Backend, tokens: list[int]) ->
     together = rows(backend, Chunk(0, 0, tokens[:20]), *(Chunk(1 + at, 0, other) for at, other in enumerate(others)))
     assert len(together) == 4
     assert alike(alone[0], together[0])
+
+
+def test_a_step_of_several_is_the_steps_of_each(backend: Backend, tokens: list[int]) -> None:
+    """As many tokens of each pass through the model together, whatever lies before them."""
+    starts = (5, 17, 30)
+    for slot, start in enumerate(starts):
+        backend.decode([Chunk(slot, 0, tokens[:start], 0)])
+    for count in (1, 3):
+        together = rows(
+            backend, *(Chunk(slot, start, tokens[7 : 7 + count], count) for slot, start in enumerate(starts))
+        )
+        if backend.capabilities.trim:
+            for slot, start in enumerate(starts):
+                backend.trim(slot, start)
+        for slot, start in enumerate(starts):
+            backend.trim(3, 0)
+            backend.decode([Chunk(3, 0, tokens[:start], 0)])
+            alone = rows(backend, Chunk(3, start, tokens[7 : 7 + count], count))
+            assert alike(together[slot * count : (slot + 1) * count], alone)
 
 
 def test_a_trimmed_slot_goes_on_as_if_nothing_had_followed(backend: Backend, tokens: list[int]) -> None:
@@ -219,6 +239,39 @@ async def test_the_engine_runs_on_it(build: Open) -> None:
         assert same(guessed, alone, model), "guessing ahead changes no text"
         sampled = ask(TEXT, sampling=replace(GREEDY, temperature=1.0, seed=7))
         assert await answer(model, sampled) == await answer(model, sampled)
+    finally:
+        await model.aclose()
+
+
+async def test_a_past_prompt_is_reused(build: Open) -> None:
+    model = LocalModel(build, SETTINGS, ModelInfo(name="tiny"))
+    try:
+        await answer(model, ask(TEXT))
+        before = (await model.status()).tokens_reused
+        await answer(model, ask(TEXT))
+        assert (await model.status()).tokens_reused > before
+    finally:
+        await model.aclose()
+
+
+async def test_a_draft_of_the_same_kind_changes_no_text(build: Open) -> None:
+    model = LocalModel(build, SETTINGS, ModelInfo(name="tiny"), draft=DraftSource(lambda limits: build()))
+    try:
+        plain = await answer(model, ask(TEXT, speculation="off"))
+        assert same([await answer(model, ask(TEXT, speculation="draft"))], [plain], model)
+        assert model.info.notes == ()
+    finally:
+        await model.aclose()
+
+
+async def test_many_share_a_long_beginning(build: Open) -> None:
+    """Together they have more tokens than there are cells, were each to have its own."""
+    model = LocalModel(build, SETTINGS, ModelInfo(name="tiny"))
+    try:
+        long = TEXT * 25
+        assert 4 * len(await model.tokenize(Prompt(long))) > SETTINGS.context
+        await answer(model, ask(long, max_tokens=1))
+        assert all(await asyncio.gather(*(answer(model, ask(f"{long} {place}")) for place in range(4))))
     finally:
         await model.aclose()
 
