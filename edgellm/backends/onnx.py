@@ -21,10 +21,18 @@ _DEFAULT_CONTEXT = 8192
 _MOST_SLOTS = 16
 """Each slot is a generator with a KV cache of its own, as long as the context from the start."""
 _LEAST_ROWS = 64
+_PROVIDERS = {"cuda": "CUDA", "dml": "DirectML", "qnn": "QNN", "openvino": "OpenVINO", "webgpu": "WebGPU"}
+"""By their names in settings, the best first."""
+
+
+class _Session(msgspec.Struct, frozen=True):
+    provider_options: list[dict[str, Any]] = []
+    custom_ops_library: str = ""
 
 
 class _Decoder(msgspec.Struct, frozen=True):
     filename: str = ""
+    session_options: _Session = _Session()
 
 
 class _Model(msgspec.Struct, frozen=True):
@@ -63,6 +71,7 @@ class OnnxBackend:
         import onnxruntime_genai as genai
 
         found = _settings(folder).model
+        _check(folder, found.decoder.session_options)
         self._genai = genai
         self._model = genai.Model(_config(genai, folder, settings))
         self.vocabulary = FolderVocabulary(folder, found.vocab_size)
@@ -161,9 +170,12 @@ def providers() -> tuple[str, ...]:
         import onnxruntime_genai as genai
     except ImportError:
         return ()
-    asked = (("CUDA", "cuda"), ("DirectML", "dml"), ("QNN", "qnn"), ("OpenVINO", "openvino"), ("WebGPU", "webgpu"))
-    found = [name for name, short in asked if getattr(genai, f"is_{short}_available", lambda: False)()]
-    return (*found, "CPU")
+    import onnxruntime
+
+    # One tells what it was built to speak to, the other what is there to answer.
+    there = {name.removesuffix("ExecutionProvider").lower() for name in onnxruntime.get_available_providers()}
+    asked = [short for short in _PROVIDERS if getattr(genai, f"is_{short}_available", lambda: False)()]
+    return (*(_PROVIDERS[short] for short in asked if short in there), "CPU")
 
 
 def build_id() -> str:
@@ -179,6 +191,21 @@ def _config(genai: Any, folder: Path, settings: ModelSettings) -> Any:
         options = {"model": {"decoder": {"session_options": {"intra_op_num_threads": settings.threads}}}}
         config.overlay(msgspec.json.encode(options).decode())
     return config
+
+
+def _check(folder: Path, session: _Session) -> None:
+    """Raises UnsupportedModel for what cannot be computed here, or must not be: a library that the folder brings."""
+    if session.custom_ops_library:
+        raise UnsupportedModel(
+            f"{folder} wants to run a library of its own, which is not allowed. Choose another model."
+        )
+    here = providers()
+    for name in (str(name).lower() for options in session.provider_options for name in options):
+        if name in _PROVIDERS and _PROVIDERS[name] not in here:
+            raise UnsupportedModel(
+                f"{folder} is made for {_PROVIDERS[name]}, and this computer has {' and '.join(here)} for it. "
+                "Choose the version of the model that is made for CPU."
+            )
 
 
 def _settings(folder: Path) -> _Settings:

@@ -23,6 +23,10 @@ HOST_BYTES = 76 * MIB
 TABLES_PER_HEADER_BYTE = 8
 """A vocabulary in use takes about eight times what it takes in the file: strings, their index, merges (measured)."""
 _TABLES_PER_TOKEN = 200
+_LIBRARY = {"mlx": 48 * MIB}
+"""What importing it takes (measured, Linux)."""
+_PACKED = "U8"
+"""The type of quantized weights in ONNX graphs."""
 
 _KV_BLOCKS = {"f16": (1, 2), "q8_0": (32, 34)}
 _FLOAT, _HALF = 4, 2
@@ -99,11 +103,11 @@ def memory(facts: ModelFacts, placement: Placement, simd: Collection[str] = (), 
     cpu_layers = (*facts.layers[:first], *facts.layers[first + len(away if unified else on_gpu) :])
     return MemoryUse(
         weights=weights,
-        repacked=round(repacked_bytes(facts, simd) * max(0.0, share)) if facts.format == "gguf" else 0,
+        repacked=round(repacked_bytes(facts, simd) * max(0.0, share)),
         kv=kv_bytes(facts, placement, cpu_layers),
         state=state_bytes(placement, cpu_layers),
         compute=compute + placement.slots * facts.vocabulary * _FLOAT,
-        host=HOST_BYTES + _tables(facts),
+        host=HOST_BYTES + _tables(facts) + _LIBRARY.get(facts.format, 0),
         gpu=gpu,
         remote=remote_weights + _cells(facts, placement, away) + compute * servers,
     )
@@ -145,12 +149,15 @@ def compute_bytes(facts: ModelFacts, placement: Placement, rows: int) -> int:
     scores = 0 if placement.flash_attention else facts.heads * cells * tokens * _FLOAT
     wide = max(_expert_width(facts), 0 if facts.experts else facts.feed_forward)
     layer = mask + scores + tokens * _FLOAT * (3 * wide + 4 * facts.embedding)
+    rows = 2 * tokens if facts.format == "onnx" else rows  # its graphs give a row for every token, and keep it twice
     logits = _FLOAT * (rows * (facts.vocabulary + facts.embedding) + 2 * tokens * facts.embedding)
     return max(layer, logits)
 
 
 def repacked_bytes(facts: ModelFacts, simd: Collection[str]) -> int:
     """Weights that the processor's own layout doubles; the embedding of the input is looked up, so it is never one."""
+    if facts.format != "gguf":
+        return facts.tensor_types.get(_PACKED, 0) if facts.format == "onnx" else 0
     kinds = {kind for has, names in _REPACKED.items() if has in simd for kind in names}
     total = sum(size for kind, size in facts.tensor_types.items() if kind in kinds)
     looked_up = {} if facts.tied else input_among(facts, kinds)

@@ -45,7 +45,11 @@ def planned(path: Path, name: str, settings: Settings, machine: Machine, chosen:
     except (LoadError, ModelNotFound):
         return None
     planning = planner(machine, chosen)
-    plan = planning.plan(facts, model=name)
+    try:
+        own = identity(path)
+    except OSError:
+        own = ""
+    plan = planning.plan(facts, model=name, identity=own)
     if plan.verdict == "no" and settings.memory_check:
         raise _refusal(plan, facts, planning)
     return Planned(facts, plan, msgspec.structs.replace(chosen, **plan.changes(chosen)))

@@ -27,6 +27,22 @@ def test_a_sliding_window_saves_memory_only_where_the_backend_lets_it() -> None:
     assert kv_bytes(other, Placement(context=8192), layers) == (8192 + 512 + 512) * 512 * 2
 
 
+def test_folders_keep_kv_in_the_type_that_they_compute_in() -> None:
+    wide = examples.model(format="mlx", tensor_types={"F32": 10**9})
+    narrow = replace(wide, tensor_types={"U32": 10**9, "BF16": 10**8})
+    placed = Placement(context=8192)
+    assert kv_bytes(wide, placed, wide.layers) == 2 * kv_bytes(narrow, placed, narrow.layers) == 32 * 2048 * 8192 * 4
+    apart = replace(placed, slots=3, shared=False)
+    assert kv_bytes(narrow, apart, narrow.layers) == 3 * kv_bytes(narrow, placed, narrow.layers)
+
+
+def test_onnx_packs_its_weights_anew_and_computes_a_row_for_every_token() -> None:
+    facts = examples.model(format="onnx", tensor_types={"U8": 10**9, "F32": 10**8})
+    use = memory(facts, Placement(context=8192, slots=1, parallel=1), ("AVX2",))
+    assert use.repacked == 10**9
+    assert use.compute >= 512 * facts.vocabulary * 4
+
+
 def test_every_slot_has_its_own_recurrent_state() -> None:
     layers = (LayerFacts(state=1000), LayerFacts(key=64, value=64), LayerFacts(state=500))
     assert state_bytes(Placement(context=256, slots=10), layers) == 10 * 4 * 1500
