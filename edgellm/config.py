@@ -150,6 +150,10 @@ class Settings(ModelSettings, frozen=True, kw_only=True):
     ] = "warning"
     log_file: Annotated[str, Meta(description="File that the log is added to; empty means standard error.")] = ""
     offline: Annotated[bool, Meta(description="Never use the network; only models already here can be used.")] = False
+    upstream_wait: Annotated[
+        float,
+        Meta(ge=0, le=60, description="Seconds that a list of models waits for upstreams; 0 asks none of them."),
+    ] = 2.0
     on_battery: Annotated[
         Literal["save", "full"],
         Meta(

@@ -2,6 +2,7 @@
 
 EdgeLLMError
  ├── ConfigError              a setting is unknown, malformed or out of range
+ │    └── KeyRefused          another server does not take the key that it is shown
  ├── RequestError             the caller asked for something that cannot be done; asking again will not help
  │    ├── ContextOverflow     prompt and answer do not fit in the context (has both numbers)
  │    ├── Unsupported         a feature this model, backend or version does not have
@@ -23,6 +24,8 @@ EdgeLLMError
  └── Unavailable              the model cannot answer right now; asking again may help
       ├── QueueFull           too many requests wait already (has retry_after_s)
       ├── DeadlineExceeded    the request's own deadline passed
+      ├── UpstreamFailed      another server cannot be reached, fails, or broke off its answer
+      ├── UpstreamTimeout     another server takes longer than it is given
       └── WorkerDied          the process that held the model is gone
 """
 
@@ -37,6 +40,10 @@ class EdgeLLMError(Exception):
 
 class ConfigError(EdgeLLMError):
     code = "config_error"
+
+
+class KeyRefused(ConfigError):
+    code = "upstream_key_refused"
 
 
 class RequestError(EdgeLLMError):
@@ -147,6 +154,14 @@ class QueueFull(Unavailable):
 
 class DeadlineExceeded(Unavailable):
     code = "deadline_exceeded"
+
+
+class UpstreamFailed(Unavailable):
+    code = "upstream_failed"
+
+
+class UpstreamTimeout(Unavailable):
+    code = "upstream_timeout"
 
 
 class WorkerDied(Unavailable):

@@ -13,13 +13,14 @@ if TYPE_CHECKING:
     from edgellm.catalog.model_facts import ModelFacts
     from edgellm.fit.plan import Planner
 
-Verdict = Literal["fits", "tight", "no"]
-_ORDER: dict[Verdict, int] = {"fits": 0, "tight": 1, "no": 2}
+Verdict = Literal["remote", "silent", "fits", "tight", "no"]
+"""Those of upstreams are remote, or silent where their upstream does not answer."""
+_ORDER: dict[Verdict, int] = {"remote": 0, "silent": 1, "fits": 2, "tight": 3, "no": 4}
 
 
 class Choice(msgspec.Struct, frozen=True, kw_only=True):
     """One model in one quantization; `per_s` tokens a second as foreseen, `bytes` of its file, `memory` that it takes
-    with `context` tokens, of `room` bytes that are free."""
+    with `context` tokens, of `room` bytes that are free. `note` tells of one that is not for this machine."""
 
     name: str
     quantization: str
@@ -33,10 +34,14 @@ class Choice(msgspec.Struct, frozen=True, kw_only=True):
     memory: int = 0
     context: int = 0
     room: int = 0
+    note: str = ""
 
 
 def choices(settings: Settings) -> list[Choice]:
-    """All of them, those that are here first, then by what fits; blocks for about a second. Raises EdgeLLMError."""
+    """All of them: those that are here, those of upstreams, then by what fits. Raises EdgeLLMError.
+
+    Blocks for about a second, and for as long as the settings have upstreams waited for.
+    """
     from edgellm.machine import machine as machines, measurements
     from edgellm.runtime import planned, threads
 
@@ -45,7 +50,8 @@ def choices(settings: Settings) -> list[Choice]:
     planner = planned.planner(machine, used)
     here = list(_here(planner))
     names = {choice.name for choice in here}
-    found = [*here, *(choice for choice in _known(planner) if choice.name not in names)]
+    known = (choice for choice in _known(planner) if choice.name not in names)
+    found = [*here, *_elsewhere(settings), *known]
     return sorted(found, key=lambda one: (not one.here, _ORDER[one.verdict], one.bytes))
 
 
@@ -82,6 +88,24 @@ def _known(planner: Planner) -> Iterator[Choice]:
             entry = entries[candidate.model]
             yield _choice(
                 planner, candidate.model, candidate.facts, here=False, title=entry.title, license=entry.license
+            )
+
+
+def _elsewhere(settings: Settings) -> Iterator[Choice]:
+    from edgellm.runtime import upstreams
+    from edgellm.runtime.upstream_model import shown
+
+    for seen in upstreams.seen(settings):
+        for model in seen.models:
+            yield Choice(
+                name=shown(seen.upstream, model, seen.flavour).name,
+                quantization=model.quantization,
+                here=False,
+                verdict="remote" if seen.answers else "silent",
+                per_s=0.0,
+                bytes=0,
+                parameters=model.parameters,
+                note=seen.problem or f"The upstream {seen.upstream.name} answers for it.",
             )
 
 

@@ -13,7 +13,7 @@ from msgspec.structs import replace
 
 from edgellm import paths
 from edgellm.catalog import in_place, reference
-from edgellm.catalog.reference import NameReference
+from edgellm.catalog.reference import NameReference, UpstreamReference
 from edgellm.errors import ConfigError, ModelNotFound
 from edgellm.telemetry import log
 
@@ -91,6 +91,8 @@ def reset(alias: str | None = None) -> tuple[str, ...]:
 
 def _kept(target: str, catalog: Catalog) -> str:
     """How `target` is written down: as itself, but a path absolute. Raises ModelNotFound if it is nothing."""
+    if isinstance(found_elsewhere := catalog.parsed(target), UpstreamReference):
+        return str(found_elsewhere)
     try:
         found = catalog.resolve(target)
     except ModelNotFound:

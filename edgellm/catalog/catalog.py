@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from difflib import get_close_matches
-from functools import cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 import msgspec
@@ -18,6 +18,7 @@ from edgellm.catalog.reference import (
     NameReference,
     PathReference,
     Reference,
+    UpstreamReference,
     UrlReference,
     looks_like_path as looks_like_path,
 )
@@ -29,6 +30,7 @@ from edgellm.catalog.sources import (
     Source as Source,
     UrlSource as UrlSource,
 )
+from edgellm.catalog.upstream import Upstream
 from edgellm.errors import ConfigError, ModelNotFound
 
 Target = Entry | Path | HubReference | UrlReference
@@ -45,6 +47,7 @@ class Catalog(msgspec.Struct, frozen=True):
     entries: dict[str, Entry]
     aliases: dict[str, str]
     choices: dict[str, tuple[str, ...]] = {}
+    upstreams: dict[str, Upstream] = {}
 
     def resolve(self, text: str) -> Target:
         """What is on this machine under `text` if anything is, else what it names. Raises ModelNotFound.
@@ -60,7 +63,15 @@ class Catalog(msgspec.Struct, frozen=True):
 
     def candidates(self, text: str) -> tuple[Reference, ...]:
         """All that `text` may mean, from large to small: several for an alias, else one. Raises ModelNotFound."""
-        return tuple(dict.fromkeys(self._expanded(references.parse(text), ())))
+        return tuple(dict.fromkeys(self._expanded(self.parsed(text), ())))
+
+    def parsed(self, text: str) -> Reference:
+        """The reference that `text` is; NAME/MODEL is a model of the upstream NAME if there is one, else as its shape
+        says. Raises ModelNotFound."""
+        name, slash, model = text.strip().partition("/")
+        if slash and name.lower() in self.upstreams and len(text) <= references.LONGEST and text.isprintable():
+            return UpstreamReference(name.lower(), model)
+        return references.parse(text)
 
     def named(self, text: str) -> Entry | None:
         """The model with this name or alias; upper and lower case are the same."""
@@ -77,6 +88,11 @@ class Catalog(msgspec.Struct, frozen=True):
         match reference:
             case HubReference() | UrlReference():
                 return reference
+            case UpstreamReference(upstream=name):
+                raise ModelNotFound(
+                    f"{text} means a model of the upstream {name}, of which there are no files here. `edgellm run`, "
+                    "`chat` and `serve` take it."
+                )
             case PathReference(path=path):
                 found = here(path)
                 if found is None:
@@ -102,7 +118,7 @@ class Catalog(msgspec.Struct, frozen=True):
         meant = self.choices.get(name) or ((self.aliases[name],) if name in self.aliases else ())
         if not meant:
             return (reference,)
-        parsed = (_with_quantization(references.parse(text), reference.quantization) for text in meant)
+        parsed = (_with_quantization(self.parsed(text), reference.quantization) for text in meant)
         return [found for each in parsed for found in self._expanded(each, (*seen, name))]
 
     def advice(self, text: str, others: Iterable[str] = ()) -> str:
@@ -140,7 +156,7 @@ def load(*files: Path) -> Catalog:
     for alias in merged.choices:
         if alias in merged.entries:
             raise ConfigError(f"the catalog {files[-1]} is wrong: aliases: {alias!r} is the name of a model.")
-    return Catalog(merged.entries, others, merged.choices)
+    return Catalog(merged.entries, others, merged.choices, merged.upstreams)
 
 
 def shipped_file() -> Path:
@@ -164,9 +180,19 @@ def shipped() -> Catalog:
 def current() -> Catalog:
     """The catalog in force: the shipped one, the user's own `models.toml` over it, and the aliases they moved."""
     own = own_file()
-    catalog = load(shipped_file(), own) if own.is_file() else shipped()
+    try:
+        status = own.stat()
+        catalog = _laid_over(own, status.st_mtime_ns, status.st_size)
+    except OSError:
+        catalog = shipped()
     moved = moved_aliases.read()
     return replace(catalog, choices={**catalog.choices, **moved}) if moved else catalog
+
+
+@lru_cache(maxsize=4)
+def _laid_over(own: Path, mtime_ns: int, size: int) -> Catalog:
+    """The shipped one and `own`, read again once that has changed."""
+    return load(shipped_file(), own)
 
 
 def resolve(text: str) -> Target:

@@ -63,7 +63,17 @@ class UrlReference(msgspec.Struct, frozen=True, tag="url"):
         return self.url
 
 
-Reference = PathReference | NameReference | HubReference | UrlReference
+class UpstreamReference(msgspec.Struct, frozen=True, tag="upstream"):
+    """A model of an upstream, as that calls it or nearly so; "" is the only one it has."""
+
+    upstream: str
+    model: str
+
+    def __str__(self) -> str:
+        return f"{self.upstream}/{self.model}"
+
+
+Reference = PathReference | NameReference | HubReference | UrlReference | UpstreamReference
 
 
 def parse(text: str) -> Reference:

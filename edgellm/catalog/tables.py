@@ -10,6 +10,7 @@ import msgspec
 
 from edgellm.catalog import reference
 from edgellm.catalog.entry import Entry
+from edgellm.catalog.upstream import Upstream
 from edgellm.errors import ConfigError, ModelNotFound
 from edgellm.request import SamplingParams
 
@@ -17,10 +18,11 @@ Table = dict[str, Any]
 
 
 class Written(msgspec.Struct, forbid_unknown_fields=True):
-    """One file as it was written: tables of models, not checked yet, and what each alias may mean."""
+    """One file as it was written: tables of models and upstreams, not checked yet, and what each alias may mean."""
 
     models: dict[str, Table] = {}
     aliases: dict[str, list[str]] = {}
+    upstreams: dict[str, Table] = {}
 
 
 class Merged(msgspec.Struct, frozen=True):
@@ -28,6 +30,7 @@ class Merged(msgspec.Struct, frozen=True):
 
     entries: dict[str, Entry]
     choices: dict[str, tuple[str, ...]]
+    upstreams: dict[str, Upstream]
 
 
 def merged(files: Sequence[Path]) -> Merged:
@@ -35,17 +38,19 @@ def merged(files: Sequence[Path]) -> Merged:
     models: dict[str, Table] = {}
     homes: dict[str, Path] = {}
     choices: dict[str, tuple[str, ...]] = {}
+    upstreams: dict[str, Upstream] = {}
     for file in files:
         written = _read(file)
         for name, table in written.models.items():
             models[name] = {**models.get(name, {}), **table}
             homes[name] = file
         choices |= {alias: _choice(file, alias, texts) for alias, texts in written.aliases.items()}
+        upstreams |= {name: _upstream(file, name, table) for name, table in written.upstreams.items()}
     entries = {name: _entry(name, table, homes[name]) for name, table in models.items()}
     for entry in entries.values():
         if entry.draft is not None and entry.draft not in entries:
             raise _wrong(homes[entry.name], f"model {entry.name!r}: draft: there is no model {entry.draft!r}")
-    return Merged(entries, choices)
+    return Merged(entries, choices, upstreams)
 
 
 def _read(file: Path) -> Written:
@@ -68,6 +73,17 @@ def _entry(name: str, table: Table, file: Path) -> Entry:
     if problem:
         raise _wrong(file, f"model {name!r}: {problem}")
     return entry
+
+
+def _upstream(file: Path, name: str, table: Table) -> Upstream:
+    try:
+        upstream = msgspec.convert({**table, "name": name}, Upstream)
+    except msgspec.ValidationError as error:
+        raise _wrong(file, f"upstream {name!r}: {error}") from None
+    problem = "it is the model hub's own name" if name in reference.HOSTS else upstream.problem()
+    if problem:
+        raise _wrong(file, f"upstream {name!r}: {problem}")
+    return upstream
 
 
 def _choice(file: Path, alias: str, texts: list[str]) -> tuple[str, ...]:

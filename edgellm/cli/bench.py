@@ -50,6 +50,8 @@ def bench(
     """Measure a model: reading, writing, steps of several rows, and guessing ahead by kind of answer."""
     from edgellm import config
     from edgellm.cli import session
+    from edgellm.errors import ConfigError
+    from edgellm.runtime import upstreams
 
     settings = config.load(
         {
@@ -66,6 +68,11 @@ def bench(
             "log_level": log_level,
         }
     )
+    if (elsewhere := upstreams.meant(settings.model, settings)) is not None:
+        raise ConfigError(
+            f"{elsewhere} is a model of an upstream, and bench measures this machine. Name a model that is here; "
+            "--compare URL asks a server the same beside it."
+        )
     rival = _server(compare, compare_model, api_key) if compare else None
     report = _measured(session.open_model(settings, settings.model, explain=explain), settings, rival, quick, rounds)
     if as_json:

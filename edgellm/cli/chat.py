@@ -46,7 +46,7 @@ def chat(
     from dataclasses import replace
 
     from edgellm import config
-    from edgellm.cli import full_screen, prompt
+    from edgellm.cli import full_screen, prompt, session
 
     wishes = prompt.wishes(max_tokens, temperature=temperature, top_k=top_k, top_p=top_p, min_p=min_p, seed=seed)
     wishes = replace(wishes, think=think, hide_thinking=hide_thinking)
@@ -77,6 +77,8 @@ def chat(
         rpc=rpc,
     )
     if not plain and full_screen.possible():
+        if model is not None and own:
+            session.refuse_upstream(settings, own)
         said = prompt.utf8(system or "")
         return full_screen.run(settings, wishes, said, resume=resume, any_model=model is None, local=local, own=own)
     if resume:

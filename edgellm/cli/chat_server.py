@@ -69,9 +69,11 @@ class ChatServer:
         Raises what finding and fetching it raises.
         """
         from edgellm.catalog.catalog import looks_like_path
-        from edgellm.runtime import assemble, instance
+        from edgellm.runtime import assemble, instance, upstreams
 
         report("starting", 0, 0)
+        if (elsewhere := upstreams.meant(name, settings)) is not None:
+            return upstreams.open_upstream(elsewhere, settings)
         other = None if self._local or looks_like_path(name) else instance.find()
         if other is None or other.pid == os.getpid():
             return assemble.open_model(name, settings, report)

@@ -33,6 +33,19 @@ class LocalModel(msgspec.Struct, frozen=True, kw_only=True):
         return self.name if self.origin == "edgellm" else shlex.quote(self.path)
 
 
+class UpstreamFound(msgspec.Struct, frozen=True, kw_only=True):
+    """An upstream of models.toml: `key` is where its key comes from, `problem` why it does not answer."""
+
+    name: str
+    url: str
+    answers: bool
+    problem: str
+    program: str
+    models: tuple[str, ...]
+    ms: float
+    key: str
+
+
 class Step(msgspec.Struct, frozen=True):
     """A command to run, and what for."""
 
@@ -55,6 +68,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
     servers: tuple[Gpu, ...] = ()
     """What the RPC servers of the settings lend."""
     servers_problem: str = ""
+    upstreams: tuple[UpstreamFound, ...] = ()
 
     @property
     def works(self) -> bool:
@@ -67,7 +81,7 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
         repairs = tuple(Step(each.advice, _purpose(each)) for each in self.backends if each.advice)
         if not self.works:
             return repairs
-        return (*self._first(), *repairs)
+        return (*self._first(), *self._upstream(), *repairs)
 
     def _first(self) -> tuple[Step, ...]:
         if any(model.name == self.default and model.origin == "edgellm" for model in self.models):
@@ -85,6 +99,14 @@ class Diagnosis(msgspec.Struct, frozen=True, kw_only=True):
             return True
         used = {backend.name for backend in self.backends if backend.state == "used"}
         return bool(model.verdict) and {"mlx": "MLX", "onnx": "ONNX Runtime"}.get(model.format) in used
+
+    def _upstream(self) -> tuple[Step, ...]:
+        """To talk with the first model of those that are elsewhere."""
+        for each in self.upstreams:
+            if each.answers and each.models:
+                name = f"{each.name}/{each.models[0]}"
+                return (Step(f"edgellm chat -m {shlex.quote(name)}", f"talk to a model of the upstream {each.name}"),)
+        return ()
 
     def as_json(self) -> dict[str, Any]:
         """For programs: the same, with what is computed spelled out. Bytes, and bytes a second."""

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, TypeVar
 import typer
 
 if TYPE_CHECKING:
-    from edgellm.cli.diagnosis import Diagnosis, LocalModel
+    from edgellm.cli.diagnosis import Diagnosis, LocalModel, UpstreamFound
     from edgellm.config import Settings
     from edgellm.fit.plan import Planner
     from edgellm.machine.machine import Gpu, Machine
@@ -65,6 +65,27 @@ def _diagnosis(settings: Settings) -> Diagnosis:
         models=shown("reading what the models here need", lambda: _judged(_models(), settings, with_servers, kept)),
         models_dir=str(folder),
         default=_default(settings),
+        upstreams=shown("asking upstreams", lambda: _upstreams(settings)),
+    )
+
+
+def _upstreams(settings: Settings) -> tuple[UpstreamFound, ...]:
+    from edgellm.cli.diagnosis import UpstreamFound
+    from edgellm.remote.flavour import shown_as
+    from edgellm.runtime import upstream_key, upstreams
+
+    return tuple(
+        UpstreamFound(
+            name=each.upstream.name,
+            url=each.upstream.url,
+            answers=each.answers,
+            problem=each.problem,
+            program=each.flavour if each.answers else "",
+            models=tuple(shown_as(model.name) for model in each.models),
+            ms=each.ms,
+            key=upstream_key.place(each.upstream),
+        )
+        for each in upstreams.seen(settings)
     )
 
 

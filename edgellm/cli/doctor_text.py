@@ -1,4 +1,4 @@
-"""A diagnosis as text for a terminal: four short sections, wrapped to its width."""
+"""A diagnosis as text for a terminal: a few short sections, wrapped to its width."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
-from edgellm.cli.diagnosis import Diagnosis, LocalModel, Step
+from edgellm.cli.diagnosis import Diagnosis, LocalModel, Step, UpstreamFound
 from edgellm.download.report import size
 from edgellm.fit.verdict import device_room
 from edgellm.machine.machine import Gpu, Machine
@@ -30,6 +30,7 @@ def text(found: Diagnosis, style: Style | None = None, width: int = 0) -> str:
         ("Machine", list(_machine(found, page))),
         ("Backends", list(_backends(found.backends, page))),
         (f"Models here ({_short(found.models_dir)})", list(_models(found.models, page))),
+        ("Upstreams", list(_upstreams(found.upstreams, page))),
         ("Next", list(_next(found.next, page))),
     )
     return "\n\n".join("\n".join([page.heading(title), *lines]) for title, lines in sections if lines)
@@ -147,6 +148,17 @@ def _cut(name: str, width: int) -> str:
     """Without its middle where it is too long: the end often tells the quantization."""
     half = (width - 1) // 2
     return name if len(name) <= width else f"{name[:half]}…{name[-half:]}"
+
+
+def _upstreams(upstreams: tuple[UpstreamFound, ...], page: _Page) -> Iterator[str]:
+    for each in upstreams:
+        if each.answers:
+            program = "" if each.program == "other" else f", {each.program}"
+            value = f"answers within {each.ms:.0f} ms{program}: {', '.join(each.models) or 'no model that is offered'}"
+        else:
+            value = each.problem
+        yield page.line(_cut(each.name, _LABEL - 1), value, "green" if each.answers else "red")
+        yield page.line("", f"{each.url}{f'; key from {each.key}' if each.key else ''}")
 
 
 def _next(steps: tuple[Step, ...], page: _Page) -> Iterator[str]:

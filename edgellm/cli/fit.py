@@ -34,11 +34,14 @@ def fit(
     from edgellm import config
     from edgellm.cli import doctor
     from edgellm.fit.choice import choose
+    from edgellm.runtime import upstreams
 
     settings = config.load({"context": context, "kv_type": kv_type, "rpc": rpc, "offline": offline})
     planner, found = doctor.shown("looking at models and this machine", lambda: _plans(settings, model))
     chosen = _chosen(found, choose)
     taken = doctor.shown("choosing", lambda: _taken(settings, model, planner)) if model is not None else {}
+    if model is not None and not chosen and (there := upstreams.having(model, settings)):
+        taken |= {"upstream": there}
     if as_json:
         import json
 
@@ -47,8 +50,10 @@ def fit(
         from edgellm.cli import fit_text
 
         print(fit_text.text(planner, found, chosen, single=model is not None, colour=doctor.coloured()))
-        if taken:
+        if "taken" in taken:
             print("", fit_text.wrapped(f"{model} is {taken['taken']} here: {taken['reason']}."), sep="\n")
+        if "upstream" in taken:
+            print("", fit_text.wrapped(taken["upstream"]), sep="\n")
     return 0 if chosen else 1
 
 

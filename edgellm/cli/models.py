@@ -7,11 +7,13 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
     from pathlib import Path
 
     from edgellm.catalog.catalog import Catalog, Entry
     from edgellm.catalog.found import Found
     from edgellm.download.manifest import Manifest
+    from edgellm.runtime.upstream_lookout import Seen
 
 PROGRAMS = {"ollama": "Ollama", "lm-studio": "LM Studio", "hub": "the hub's cache"}
 
@@ -22,19 +24,49 @@ def models(
         bool, typer.Option("--here", metavar="", help="Only those that are on this machine.", show_default=False)
     ] = False,
 ) -> int:
-    """List the models that edgellm knows by name, and those that it finds on this machine."""
+    """List the models that edgellm knows by name, those that it finds on this machine, and those of upstreams."""
     from edgellm.catalog import catalog
     from edgellm.download.store import Store
 
     store = Store()
+    seen = [] if here else _seen()
     rows = [row for row in _rows(catalog.current(), store.root) if row["downloaded"] or not here]
+    rows += [row for each in seen for row in _of_upstream(each)]
     if as_json:
         import json
 
         print(json.dumps(rows, indent=2))
     else:
-        print(_table(rows, store.root))
+        print("\n".join([_table(rows, store.root), *(each.problem for each in seen if not each.answers)]))
     return 0
+
+
+def _seen() -> Sequence[Seen]:
+    from edgellm import config
+    from edgellm.runtime import upstreams
+
+    return upstreams.seen(config.load())
+
+
+def _of_upstream(seen: Seen) -> Iterator[dict[str, Any]]:
+    from edgellm.runtime.upstream_model import shown
+
+    for model in seen.models:
+        info = shown(seen.upstream, model, seen.flavour)
+        unknown = dict.fromkeys(("title", "license", "bytes", "path"))
+        yield {
+            "name": info.name,
+            "aliases": [],
+            **unknown,
+            "context": info.context_length or None,
+            "parameters": info.parameters or None,
+            "quantization": info.quantization or None,
+            "downloaded": False,
+            "origin": "upstream",
+            "upstream": seen.upstream.name,
+            "answers": seen.answers,
+            "problem": seen.problem or None,
+        }
 
 
 def _rows(known: Catalog, root: Path) -> list[dict[str, Any]]:
@@ -112,7 +144,7 @@ def _table(rows: list[dict[str, Any]], root: Path) -> str:
     from edgellm.download.report import size
 
     lines = [("NAME", "PARAMS", "SIZE", "LICENSE", "WHERE")]
-    for row in sorted(rows, key=lambda row: not row["downloaded"]):
+    for row in sorted(rows, key=lambda row: (not row["downloaded"], row["origin"] != "upstream")):
         name = f"{row['name']} (default)" if "default" in row["aliases"] else row["name"]
         count = f"{row['parameters'] / 1e9:.1f}B" if row["parameters"] else ""
         bytes_ = size(row["bytes"]) if row["bytes"] else ""
@@ -124,13 +156,15 @@ def _table(rows: list[dict[str, Any]], root: Path) -> str:
 
 
 def _is_here(row: dict[str, Any]) -> bool:
-    return bool(row["downloaded"])
+    return bool(row["downloaded"]) or row["origin"] == "upstream"
 
 
 def _where(row: dict[str, Any], root: Path) -> str:
     import os
     from pathlib import Path
 
+    if row["origin"] == "upstream":
+        return f"on the upstream {row['upstream']}" + ("" if row["answers"] else ", which does not answer")
     if not row["downloaded"]:
         return "not here yet"
     path = Path(row["path"])

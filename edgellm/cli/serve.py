@@ -43,9 +43,11 @@ def serve(
     A model named with -m is fetched if need be, loaded at once, and stays in memory.
     """
     from edgellm import config
-    from edgellm.cli import live_table
+    from edgellm.cli import live_table, session
+    from edgellm.runtime import upstreams
     from edgellm.server import serve as server
     from edgellm.server.pooled_models import PooledModels
+    from edgellm.server.upstream_models import UpstreamModels
     from edgellm.telemetry import log
 
     settings = config.load(
@@ -78,12 +80,16 @@ def serve(
     if model is None and settings.model == "default":
         if explain:
             raise typer.BadParameter("--explain explains one model: name it with -m")
-        return server.run(PooledModels(settings), settings, view, preload=False)
-    return server.run(_with_first(settings, explain), settings, view)
+        return server.run(UpstreamModels(PooledModels(settings), settings), settings, view, preload=False)
+    if (elsewhere := upstreams.meant(settings.model, settings)) is not None:
+        if explain:
+            session.refuse(elsewhere, ["--explain"])
+        return server.run(UpstreamModels(PooledModels(settings), settings), settings, view)
+    return server.run(UpstreamModels(_with_first(settings, explain), settings, first=True), settings, view)
 
 
 def _with_first(settings: Settings, explain: bool) -> PooledModels:
-    """All models, the one that the settings name before them; it is fetched if it is not here."""
+    """All models here, the one that the settings name before them; it is fetched if it is not here."""
     from edgellm.catalog.catalog import looks_like_path
     from edgellm.cli.session import found, tell
     from edgellm.machine.machine import detect

@@ -10,9 +10,11 @@ from typing import TYPE_CHECKING, Any, TypeVar
 
 from edgellm.cli.progress import Meter, waiting
 from edgellm.config import Settings
+from edgellm.errors import ConfigError
 from edgellm.model import Model, WrapperModel
 
 if TYPE_CHECKING:
+    from edgellm.catalog.reference import UpstreamReference
     from edgellm.runtime.explanation import Explanation
     from edgellm.runtime.locate import Located
 
@@ -25,10 +27,14 @@ def open_model(
     """The model called `name`, not loaded yet; fetched first, with a progress bar, if it is not on this machine.
 
     Unless `local`, it is the one of the server that runs for this user, if one does and no options in `own`, which only
-    a load can honour, were given.
+    a load can honour, were given. A model of an upstream is asked there; with such options it is a ConfigError.
     """
-    from edgellm.runtime import assemble
+    from edgellm.runtime import assemble, upstreams
 
+    elsewhere = upstreams.meant(name, settings)
+    if elsewhere is not None:
+        refuse(elsewhere, [*own, *(["--explain"] if explain else [])])
+        return LoadingShown(upstreams.open_upstream(elsewhere, settings))
     if not local:
         from edgellm.cli import own_server
 
@@ -55,6 +61,23 @@ def tell(explanation: Explanation) -> None:
         print(body, file=sys.stderr)
 
 
+def refuse_upstream(settings: Settings, own: Sequence[str]) -> None:
+    """Raises ConfigError where the settings name a model of an upstream, and `own` options that only a load honours."""
+    from edgellm.runtime import upstreams
+
+    if (elsewhere := upstreams.meant(settings.model, settings)) is not None:
+        refuse(elsewhere, own)
+
+
+def refuse(upstream: UpstreamReference, own: Sequence[str]) -> None:
+    """Raises ConfigError if there are any `own` options: `upstream` is not told of them."""
+    if own:
+        raise ConfigError(
+            f"{', '.join(own)} cannot apply to {upstream}: it is loaded by its upstream, in its own way. Leave "
+            f"{'that' if len(own) == 1 else 'those'} out."
+        )
+
+
 def found(settings: Settings, name: str) -> Located:
     """The model called `name` on this machine; fetched first, with a progress bar, if it is not there."""
     from edgellm.runtime.locate import locate
@@ -71,7 +94,8 @@ class LoadingShown(WrapperModel):
 
     async def start(self) -> None:
         before = self.inner.info.notes
-        async with waiting(f"loading {self.inner.info.name}"):
+        doing = "asking for" if self.inner.info.backend == "upstream" else "loading"
+        async with waiting(f"{doing} {self.inner.info.name}"):
             await self.inner.start()
         for note in self.inner.info.notes:
             if note not in before:

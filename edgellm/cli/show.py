@@ -38,11 +38,15 @@ def _located(name: str) -> Located:
     import asyncio
 
     from edgellm import config
+    from edgellm.catalog import catalog
     from edgellm.catalog.catalog import looks_like_path
+    from edgellm.runtime import upstreams
     from edgellm.runtime.locate import locate
     from edgellm.runtime.offers import Offers
 
     settings = config.load({"offline": True})
+    if (elsewhere := upstreams.meant(name, settings)) is not None:
+        catalog.current().target(elsewhere)  # raises, and says why
     if looks_like_path(name):
         return locate(name, settings)
     return asyncio.run(Offers(settings).named(name)).located

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from typing import Any, Literal
 
 import msgspec
@@ -42,6 +42,35 @@ def names_of(model: Mapping[str, Any]) -> tuple[str, ...]:
     aliases = model.get("aliases")
     others = aliases if isinstance(aliases, list) else ()
     return (str(model["id"]), *(alias for alias in others if isinstance(alias, str)))
+
+
+def named(models: Sequence[Mapping[str, Any]], wanted: str) -> Mapping[str, Any] | None:
+    """The entry that is meant by `wanted`: by one of its names, else by the only one that is alike.
+
+    Alike are names that differ in upper and lower case, in a tag `latest`, or in the folders before them, which servers
+    tell of models that are files of theirs.
+    """
+    for entry in models:
+        if wanted in names_of(entry):
+            return entry
+    low = _plain(wanted)
+    alike = [entry for entry in models if low in map(_plain, names_of(entry))]
+    alike = alike or [entry for entry in models if low in map(_last, names_of(entry))]
+    return alike[0] if len(alike) == 1 else None
+
+
+def shown_as(name: str) -> str:
+    """A model's name without the folders of another machine before it."""
+    rooted = name.startswith(("/", "~", ".")) or "\\" in name
+    return name.replace("\\", "/").rstrip("/").rpartition("/")[2] if rooted else name
+
+
+def _plain(name: str) -> str:
+    return name.lower().removesuffix(":latest").rstrip("/")
+
+
+def _last(name: str) -> str:
+    return _plain(name.replace("\\", "/")).rpartition("/")[2]
 
 
 def _count(value: object) -> int:

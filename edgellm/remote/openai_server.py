@@ -2,25 +2,25 @@
 
 from __future__ import annotations
 
-import asyncio
-import json
 import os
 import time
-from collections.abc import AsyncGenerator, AsyncIterator, Iterator, Mapping, Sequence
-from contextlib import aclosing, asynccontextmanager, contextmanager
+from collections.abc import AsyncGenerator, AsyncIterator, Mapping, Sequence
+from contextlib import aclosing, asynccontextmanager
 from typing import TYPE_CHECKING, Any, cast
-from urllib.parse import urlsplit
 
 import msgspec
 
-from edgellm.errors import DeadlineExceeded, EdgeLLMError, ModelNotFound, RequestError, Unavailable, Unsupported
+from edgellm.errors import EdgeLLMError, ModelNotFound, Unsupported
 from edgellm.events import Event
 from edgellm.messages import Tool
 from edgellm.model import ModelInfo, ModelStatus
-from edgellm.remote.flavour import Flavour, flavour_of, info_of, names_of
-from edgellm.remote.refusal import refusal
+from edgellm.remote.clock import Clock, Patience
+from edgellm.remote.flavour import Flavour, flavour_of, info_of, named, shown_as
+from edgellm.remote.listing import Entry, entries_of, headers_of, is_here, root_of
+from edgellm.remote.refusal import KEY_ADVICE, refusal, without_key
 from edgellm.remote.reply import Reply
 from edgellm.remote.request_body import body_of, messages_of, path_of, tools_of
+from edgellm.remote.trouble import told
 from edgellm.request import ChatRequest, Conversation, Infill, Input, TokenIds
 
 if TYPE_CHECKING:
@@ -28,19 +28,9 @@ if TYPE_CHECKING:
 
 KEY_VARIABLE = "OPENAI_API_KEY"
 """Where other programs look for a key too."""
-
-
-class Patience(msgspec.Struct, frozen=True):
-    """Seconds: for a connection, for the first words of an answer (prompts may take minutes), between two pieces of
-    it, and for all of it (None: without end)."""
-
-    connect_s: float = 10.0
-    first_s: float = 600.0
-    silence_s: float = 600.0
-    total_s: float | None = None
-
-
 USUAL = Patience()
+_LISTING_S = 10.0
+"""How long a list of models may take to come, once there is a connection."""
 
 
 def key_of(environ: Mapping[str, str] = os.environ, variable: str = KEY_VARIABLE) -> str:
@@ -51,17 +41,32 @@ def key_of(environ: Mapping[str, str] = os.environ, variable: str = KEY_VARIABLE
 class OpenAIServer:
     """`url` with or without `/v1` at its end; `name` is the server's own name of the model, else its first is taken.
 
-    `api_key` goes to this server alone. Belongs to the event loop that first uses it. Timings are the server's own
-    where it tells them, else those seen from here.
+    `api_key` goes to this server alone, and into no message. Messages name the server as it is `called`, and give
+    `key_advice` where it does not take the key. With `only_listed` a model that it does not list is not asked for: some
+    servers answer to every name with the model they have. Belongs to the event loop that first uses it. Timings are the
+    server's own where it tells them, else those seen from here.
     """
 
-    def __init__(self, url: str, name: str = "", api_key: str = "", patience: Patience = USUAL) -> None:
-        self._root = url.rstrip("/").removesuffix("/v1")
+    def __init__(
+        self,
+        url: str,
+        name: str = "",
+        api_key: str = "",
+        patience: Patience = USUAL,
+        *,
+        called: str = "",
+        key_advice: str = KEY_ADVICE,
+        only_listed: bool = False,
+    ) -> None:
+        self._root = root_of(url)
         self.url = self._root + "/v1"
         self.flavour: Flavour = "other"
         self._info = ModelInfo(name=name, backend="openai")
-        self._headers = {"authorization": f"Bearer {api_key}"} if api_key else {}
+        self._key = api_key
         self._patience = patience
+        self._called = called or self.url
+        self._key_advice = key_advice
+        self._only_listed = only_listed
         self._client: httpx.AsyncClient | None = None
         self._known = False
 
@@ -70,14 +75,10 @@ class OpenAIServer:
         return self._info
 
     async def start(self) -> None:
-        """Ask which models there are. Raises Unavailable, ModelNotFound, RequestError for a wrong key or address."""
+        """Ask which models there are. Raises Unavailable, ModelNotFound, KeyRefused, RequestError for no address."""
         if self._known:
             return
-        try:
-            entry = self._chosen(await self._entries())
-        except BaseException:
-            await self.aclose()
-            raise
+        entry = self._chosen(await self._entries())
         self.flavour = flavour_of(entry)
         self._info = info_of(entry, "" if self.flavour != "other" else "openai")
         self._known = True
@@ -97,8 +98,7 @@ class OpenAIServer:
     async def health(self) -> bool:
         """Whether the server answers and is ready; servers without a word for that are if they list their models."""
         try:
-            with _told(self.url):
-                response = await self._http().get(f"{self._root}/health")
+            response = await self._sent("GET", f"{self._root}/health")
             return response.is_success if response.status_code != 404 else bool(await self._entries())
         except EdgeLLMError:
             return False
@@ -107,16 +107,19 @@ class OpenAIServer:
         await self.start()
         body = body_of(request, self._info.name, self.flavour)
         reply = Reply(time.perf_counter(), request.n)
-        lines = self._lines(path_of(request.input), body, request.deadline_s)
+        clock = Clock(self._patience, request.deadline_s, self._called)
         try:
-            async with aclosing(lines):
+            async with aclosing(self._lines(path_of(request.input), body, clock)) as lines:
                 async for line in lines:
-                    for event in reply.events(line):
+                    events = reply.events(line)
+                    clock.heard(events)
+                    for event in events:
                         yield event
                     if reply.done:
                         break
             last = reply.finished()
         except EdgeLLMError as error:
+            error.args = (without_key(str(error), self._key),)
             if not reply.started:
                 raise
             last = reply.failed(error)
@@ -150,8 +153,7 @@ class OpenAIServer:
         """What edgellm's own /health tells of the model; all zeros for other servers."""
         if self.flavour != "edgellm":
             return ModelStatus()
-        with _told(self.url):
-            response = await self._http().get(f"{self._root}/health")
+        response = await self._sent("GET", f"{self._root}/health")
         try:
             told = response.json()["models"][self._info.name]
             return msgspec.convert(told, ModelStatus, strict=False)
@@ -170,33 +172,44 @@ class OpenAIServer:
         if self._client is None:
             import httpx
 
-            timeout = httpx.Timeout(self._patience.silence_s, connect=self._patience.connect_s)
+            timeout = httpx.Timeout(None, connect=self._patience.connect_s)  # the rest is the clock's
             # A proxy that leads out of this network does not lead back to this machine.
-            self._client = httpx.AsyncClient(headers=self._headers, timeout=timeout, trust_env=not is_here(self.url))
+            self._client = httpx.AsyncClient(
+                headers=headers_of(self._key), timeout=timeout, trust_env=not is_here(self.url)
+            )
         return self._client
 
-    async def _entries(self) -> list[dict[str, Any]]:
-        with _told(self.url):
-            response = await self._http().get(f"{self.url}/models")
-        if response.is_error:
-            raise refusal(self.url, response.status_code, response.text)
-        try:
-            entries = [dict(entry) for entry in response.json()["data"]]
-            if not all(isinstance(entry["id"], str) for entry in entries):
-                raise TypeError
-        except (ValueError, KeyError, TypeError):
-            raise Unavailable(f"{self.url} does not answer as an OpenAI-compatible server. Check the URL.") from None
-        return entries
+    async def _sent(
+        self, method: str, url: str, body: dict[str, Any] | None = None, patience: Patience | None = None
+    ) -> httpx.Response:
+        """The whole answer to a small question."""
+        client = self._http()
+        with told(self._called, self.url):
+            asked = client.request(method, url, json=body)
+            return await Clock(patience or self._patience, None, self._called).bounded(asked)
 
-    def _chosen(self, entries: list[dict[str, Any]]) -> dict[str, Any]:
+    async def _entries(self) -> list[Entry]:
+        patience = Patience(first_s=self._patience.connect_s + _LISTING_S)
+        response = await self._sent("GET", f"{self.url}/models", patience=patience)
+        if response.status_code in (404, 405) and self._info.name:
+            return []  # a server without a list may have the model all the same
+        if response.is_error:
+            raise self._refused(response, response.text)
+        return entries_of(response.text, self._called)
+
+    def _chosen(self, entries: list[Entry]) -> Mapping[str, Any]:
         """The entry of the model that was named; a name that is not listed may be known to the server all the same."""
         wanted = self._info.name
         if not entries and not wanted:
-            raise ModelNotFound(f"{self.url} serves no model. Load one there.")
+            raise ModelNotFound(f"{self._called} serves no model. Load one there.")
         if not wanted:
             return entries[0]
-        named = next((entry for entry in entries if wanted in names_of(entry)), None)
-        return named or {"id": wanted, "owned_by": entries[0].get("owned_by") if entries else ""}
+        owner = entries[0].get("owned_by") if entries else ""
+        found = named(entries, wanted)
+        if found is None and entries and self._only_listed and flavour_of(entries[0]) != "edgellm":
+            names = ", ".join(shown_as(entry["id"]) for entry in entries[:20])
+            raise ModelNotFound(f"{self._called} has no model {wanted[:200]!r}. Name one of its own: {names}.")
+        return found or {"id": wanted, "owned_by": owner}
 
     async def _rendered(self, input: Input, template_args: dict[str, Any] | None, tools: tuple[Tool, ...]) -> str:
         """llama-server tells the tokens of text only, and the text of messages elsewhere."""
@@ -206,76 +219,44 @@ class OpenAIServer:
         return str((await self._asked("/apply-template", asked)).get("prompt", ""))
 
     async def _asked(self, path: str, body: dict[str, Any]) -> dict[str, Any]:
-        with _told(self.url):
-            response = await self._http().post(f"{self._root}{path}", json=body)
+        response = await self._sent("POST", f"{self._root}{path}", body)
         if response.status_code in (404, 405, 501) and "model" not in response.text:
-            raise Unsupported(f"{self._root} has no {path}: it does not tell its tokens")
+            raise Unsupported(f"{self._called} has no {path}: it does not tell its tokens")
         if response.is_error:
-            raise refusal(self.url, response.status_code, response.text)
-        told = response.json()
-        return told if isinstance(told, dict) else {}
+            raise self._refused(response, response.text)
+        with told(self._called, self.url):
+            answer = response.json()
+        return answer if isinstance(answer, dict) else {}
 
-    async def _lines(self, path: str, body: dict[str, Any], deadline_s: float | None) -> AsyncGenerator[str, None]:
+    async def _lines(self, path: str, body: dict[str, Any], clock: Clock) -> AsyncGenerator[str, None]:
         """The lines of the answer, each in its time."""
-        clock = _Clock(self._patience, deadline_s)
         async with self._post(path, body, clock) as response:
             lines = response.aiter_lines()
             while True:
-                with _told(self.url):
+                with told(self._called, self.url, answering=True):
                     line = await clock.bounded(anext(lines, None))
                 if line is None:
                     return
                 yield line
 
     @asynccontextmanager
-    async def _post(self, path: str, body: dict[str, Any], clock: _Clock) -> AsyncIterator[httpx.Response]:
+    async def _post(self, path: str, body: dict[str, Any], clock: Clock) -> AsyncIterator[httpx.Response]:
         client = self._http()
-        with _told(self.url):
+        with told(self._called, self.url):
             request = client.build_request("POST", f"{self.url}{path}", json=body)
             response = await clock.bounded(client.send(request, stream=True))
         try:
             if response.is_error:
-                text = (await response.aread()).decode("utf-8", "replace")
-                raise refusal(self.url, response.status_code, text)
+                with told(self._called, self.url):
+                    text = (await clock.bounded(response.aread())).decode("utf-8", "replace")
+                raise self._refused(response, text)
             yield response
         finally:
             await response.aclose()
 
-
-class _Clock:
-    """Bounds each wait of one request: the first, those between pieces, and all together."""
-
-    def __init__(self, patience: Patience, deadline_s: float | None) -> None:
-        self._patience = patience
-        self._deadline_s = deadline_s
-        self._began = time.monotonic()
-        self._first = True
-
-    async def bounded(self, work: Any) -> Any:
-        waits = [self._patience.first_s if self._first else self._patience.silence_s]
-        spent = time.monotonic() - self._began
-        waits += [limit - spent for limit in (self._patience.total_s, self._deadline_s) if limit is not None]
-        try:
-            async with asyncio.timeout(max(0.001, min(waits))):
-                found = await work
-        except TimeoutError:
-            raise self._late() from None
-        self._first = self._first and not isinstance(found, str)  # the head of the answer is none of its words
-        return found
-
-    def _late(self) -> EdgeLLMError:
-        spent = time.monotonic() - self._began
-        if self._deadline_s is not None and spent >= self._deadline_s:
-            return DeadlineExceeded(f"The answer was not complete within {self._deadline_s:g} s. Allow it more time.")
-        if self._patience.total_s is not None and spent >= self._patience.total_s:
-            return Unavailable(f"The server took longer than {self._patience.total_s:g} s for its answer.")
-        return Unavailable(f"The server has said nothing for {spent:.0f} s. Check that it still works.")
-
-
-def is_here(url: str) -> bool:
-    """Whether the address is this machine's own."""
-    host = (urlsplit(url).hostname or "").lower()
-    return host in ("localhost", "::1") or host.startswith("127.")
+    def _refused(self, response: httpx.Response, text: str) -> EdgeLLMError:
+        retry_after = response.headers.get("retry-after")
+        return refusal(self._called, response.status_code, without_key(text, self._key), retry_after, self._key_advice)
 
 
 def _tokens(told: dict[str, Any]) -> list[int]:
@@ -283,21 +264,3 @@ def _tokens(told: dict[str, Any]) -> list[int]:
     if not isinstance(tokens, list):
         raise Unsupported("the server answers /tokenize with something that is no list of tokens")
     return [token["id"] if isinstance(token, dict) else int(token) for token in tokens]
-
-
-@contextmanager
-def _told(url: str) -> Iterator[None]:
-    """What goes wrong on the way, in our words."""
-    import httpx
-
-    try:
-        yield
-    except httpx.TimeoutException:
-        raise Unavailable(f"{url} does not answer. Check that the server runs there, or try again later.") from None
-    except (httpx.InvalidURL, httpx.UnsupportedProtocol) as error:
-        raise RequestError(f"{url} is no address of a server: {error}. Write it as http://HOST:PORT.") from None
-    except httpx.HTTPError as error:
-        reason = str(error) or type(error).__name__
-        raise Unavailable(f"cannot reach {url}: {reason}. Check that the server runs there.") from None
-    except json.JSONDecodeError:
-        raise Unavailable(f"{url} answered with something that is not JSON. Check the URL.") from None

@@ -9,7 +9,7 @@ from typing import Any
 
 import msgspec
 
-from edgellm.errors import EdgeLLMError, Unavailable
+from edgellm.errors import EdgeLLMError, UpstreamFailed
 from edgellm.events import (
     Event,
     Failed,
@@ -73,10 +73,10 @@ class Reply:
     def finished(self) -> list[Event]:
         """The ends of all choices. Counts are told for all together: the first one has them.
 
-        Raises Unavailable where the answer broke off before the server said that it was complete.
+        Raises UpstreamFailed where the answer broke off before the server said that it was complete.
         """
         if not self.done and any(choice.reason is None for choice in self._choices.values()):
-            raise Unavailable("the server broke off its answer. Try again; its own log may say why.")
+            raise UpstreamFailed("the server broke off its answer. Try again; its own log may say why.")
         events: list[Event] = []
         for choice in self._choices.values():
             events += [] if choice.started else [choice.start()]
@@ -134,6 +134,7 @@ class _Choice:
         self._part = -1
         self._kind: object = None
         self._call: object = None
+        self._called = False
 
     def start(self) -> Started:
         self.started = True
@@ -152,7 +153,8 @@ class _Choice:
         for call in _list(delta.get("tool_calls")):
             events += self._call_events(_mapping(call))
         if (reason := told.get("finish_reason")) is not None:
-            self.reason = _REASONS.get(str(reason), "stop")
+            meant = _REASONS.get(str(reason), "stop")
+            self.reason = "tool_calls" if self._called and meant == "stop" else meant  # vLLM says stop of forced calls
             why = told.get("stop_reason")
             self.stop = why if isinstance(why, str) else None
             events += self.end_call()
@@ -176,6 +178,7 @@ class _Choice:
         if self._call is None or (number is not None and number != self._call):
             events += self.end_call()
             self._call = number if number is not None else 0
+            self._called = True
             self._kind = None
             part = self._part_of(ToolStart)
             events.append(ToolStart(str(told.get("id") or ""), str(function.get("name") or ""), self.index, part))
@@ -197,7 +200,7 @@ def _parsed(data: str) -> dict[str, Any]:
     except ValueError:
         chunk = None
     if not isinstance(chunk, dict):
-        raise Unavailable("the server broke off its answer with something that is not JSON")
+        raise UpstreamFailed("the server broke off its answer with something that is not JSON")
     return chunk
 
 

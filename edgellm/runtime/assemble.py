@@ -13,11 +13,12 @@ import msgspec
 from edgellm import paths
 from edgellm.catalog import catalog
 from edgellm.config import ModelSettings, Settings
-from edgellm.errors import UnsupportedModel
+from edgellm.errors import NotEnoughMemory, UnsupportedModel
 from edgellm.fit import words
 from edgellm.machine.machine import Machine, detect
 from edgellm.machine.measurements import kept
-from edgellm.model import ModelInfo
+from edgellm.model import Model, ModelInfo
+from edgellm.runtime import upstreams
 from edgellm.runtime.chosen_backend import Chosen, chosen_for
 from edgellm.runtime.explanation import Explanation, explained
 from edgellm.runtime.frames import WorkerSpec
@@ -42,18 +43,25 @@ _SWITCH_INTERVAL_S = 0.0005
 """How long the event loop may keep the GIL from an engine thread that comes back from decoding."""
 
 
-def open_model(name: str, settings: Settings, progress: Progress | None = None) -> ProcessModel:
-    """The model of a name, alias or path, not loaded yet; fetched first where it is not on this machine.
+def open_model(name: str, settings: Settings, progress: Progress | None = None) -> Model:
+    """The model of a name, alias or path, not loaded yet; fetched first where it is not on this machine. A model of an
+    upstream is asked there.
 
     Blocks while it fetches. Why it was chosen of several is in `info.notes`. Raises ModelNotFound, DownloadError, and
-    NotEnoughMemory unless the settings forbid.
+    NotEnoughMemory unless the settings forbid, which names the upstream that has the model, if one does.
     """
+    if (elsewhere := upstreams.meant(name, settings)) is not None:
+        return upstreams.open_upstream(elsewhere, settings)
     return open_named(name, settings, progress).model
 
 
 def open_named(name: str, settings: Settings, progress: Progress | None = None) -> Assembled:
-    """As `open_model`, with all that was decided on the way."""
-    return open_located(locate(name, settings, progress), settings, detect(), progress)
+    """As `open_model`, for models of this machine, with all that was decided on the way."""
+    found = locate(name, settings, progress)
+    try:
+        return open_located(found, settings, detect(), progress)
+    except NotEnoughMemory as error:
+        raise upstreams.too_large(error, found.name, settings) from None
 
 
 class Assembled(NamedTuple):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import msgspec
 
@@ -11,13 +12,16 @@ from edgellm.catalog import catalog as catalogs, in_place, model_folder
 from edgellm.catalog.catalog import Catalog, Target
 from edgellm.catalog.entry import Entry
 from edgellm.catalog.found import Found
-from edgellm.catalog.reference import HubReference, NameReference, Reference, parse
+from edgellm.catalog.reference import HubReference, NameReference, Reference, UpstreamReference, parse
 from edgellm.config import Settings
 from edgellm.errors import ModelNotFound
 from edgellm.fit.plan import Planner
 from edgellm.request import SamplingParams
 from edgellm.runtime.format_choice import in_format
 from edgellm.runtime.suited import Suited, suited
+
+if TYPE_CHECKING:
+    from edgellm.runtime.upstream_lookout import Lookout
 
 Progress = Callable[[str, int, int], None]
 
@@ -58,9 +62,10 @@ def locate(text: str, settings: Settings, progress: Progress | None = None) -> L
         candidates = catalog.candidates(text)
         meant = str(candidates[-1])
         chosen = choose(candidates, catalog, settings)
+        target = catalog.target(chosen.target) if isinstance(chosen.target, UpstreamReference) else chosen.target
     except ModelNotFound as error:
         return _of_others(meant, catalog, error)
-    target, format = chosen.target, ""
+    format = ""
     if isinstance(target, Entry) and not _quantized(text):
         whole = catalog.entries[target.name]
         target, format = in_format(target, whole.sources, settings, lambda entry: here(entry, catalog) is not None)
@@ -83,15 +88,22 @@ def choose(
     planning: Planner | None = None,
     *,
     ask: bool = True,
+    lookout: Lookout | None = None,
 ) -> Suited:
     """Of the models that a name may mean, from large to small, the one that suits this machine; see `suited`."""
-    targets = [catalog.target(reference) for reference in candidates]
+    from edgellm.runtime import upstreams
+
+    targets = [each if isinstance(each, UpstreamReference) else catalog.target(each) for each in candidates]
 
     def lies(target: Target) -> Path | None:
         located = here(target, catalog)
         return located.path if located is not None else None
 
-    return suited(targets, lies, settings, (lambda _: planning) if planning is not None else None, ask=ask)
+    def answers(target: UpstreamReference) -> bool:
+        return upstreams.answers(target, catalog, settings, lookout)
+
+    given = (lambda _: planning) if planning is not None else None
+    return suited(targets, lies, settings, given, ask=ask, answers=answers)
 
 
 def here(target: Target, catalog: Catalog) -> Located | None:

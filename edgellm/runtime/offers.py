@@ -13,7 +13,7 @@ import msgspec
 from edgellm import download
 from edgellm.catalog import catalog as catalogs, in_place
 from edgellm.catalog.catalog import Catalog
-from edgellm.catalog.reference import PathReference, UrlReference, parse
+from edgellm.catalog.reference import PathReference, UpstreamReference, UrlReference, parse
 from edgellm.catalog.sources import Format
 from edgellm.config import Settings
 from edgellm.download.store import Store
@@ -174,7 +174,7 @@ class Offers:
         if any(isinstance(each, PathReference | UrlReference) for each in candidates):
             return None
         target = choose(candidates, catalog, self._settings, ask=False).target
-        return None if isinstance(target, Path) else here(target, catalog)
+        return None if isinstance(target, Path | UpstreamReference) else here(target, catalog)
 
     def _not_found(self, name: str) -> ModelNotFound:
         names = [each.info.name for each in self._list]

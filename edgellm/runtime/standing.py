@@ -18,7 +18,8 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
 
     Bytes are those it holds, 0 where it is not in memory. `expires_at` is in Unix seconds, None for a model that stays
     or is not in memory. `running` requests use it now, `waiting` ones wait for it to come. `located` is where it lies
-    on this machine, which is no client's business.
+    on this machine, which is no client's business. `upstream` is who has it, if it is not on this machine: then it
+    counts as loaded while that answers, and `problem` says in a sentence why it does not.
     """
 
     info: ModelInfo
@@ -32,3 +33,5 @@ class Standing(msgspec.Struct, frozen=True, kw_only=True):
     running: int = 0
     waiting: int = 0
     located: Located | None = None
+    upstream: str = ""
+    problem: str = ""

@@ -35,10 +35,13 @@ STATUS = {
     "rate_limited": 429,
     "checksum_mismatch": 502,
     "unreachable": 502,
+    "upstream_failed": 502,
+    "upstream_key_refused": 502,
     "loading": 503,
     "unavailable": 503,
     "worker_died": 503,
     "deadline_exceeded": 504,
+    "upstream_timeout": 504,
 }
 _BY_STATUS = {
     400: "invalid_request",
@@ -94,9 +97,13 @@ def response_for(error: EdgeLLMError) -> Response:
 
 
 def message_of(error: EdgeLLMError) -> str:
-    """The error's own words; an overflow's two numbers are added where its message lacks them."""
+    """The error's own words; an overflow's two numbers are added where its message lacks them and they are known."""
     message = str(error) or error.code
-    if isinstance(error, ContextOverflow) and not {str(error.needed), str(error.available)} <= set(_numbers(message)):
+    if (
+        isinstance(error, ContextOverflow)
+        and error.needed
+        and not {str(error.needed), str(error.available)} <= set(_numbers(message))
+    ):
         message += f" (needed {error.needed} tokens, available {error.available})"
     return message
 

@@ -10,7 +10,7 @@ from pathlib import Path
 from edgellm import download
 from edgellm.catalog import aliases, catalog, reference
 from edgellm.catalog.entry import Entry
-from edgellm.catalog.reference import HubReference, PathReference, UrlReference
+from edgellm.catalog.reference import HubReference, PathReference, UpstreamReference, UrlReference
 from edgellm.download import shelf
 from edgellm.download.manifest import Manifest
 from edgellm.download.report import Report
@@ -70,13 +70,15 @@ class Library:
 def named(name: str) -> Entry | HubReference | UrlReference:
     """The model of the catalog or of a repository that `name` means. Raises RequestError and ModelNotFound."""
     text = plain_name(name.strip())
+    known = catalog.current()
+    if isinstance(upstream := known.parsed(text), UpstreamReference):
+        raise RequestError(f"{name[:200]!r} is a model of the upstream {upstream.upstream}, which is left alone.")
     if isinstance(reference.parse(text), PathReference | UrlReference):
         raise RequestError(
             "Give the name of a model, or user/repository of the model hub: clients may name no files and no addresses."
         )
-    known = catalog.current()
     meant = known.candidates(text)[-1]
-    target = None if isinstance(meant, PathReference) else known.target(meant)
+    target = None if isinstance(meant, PathReference | UpstreamReference) else known.target(meant)
     if target is None or isinstance(target, Path):
-        raise RequestError(f"{name[:200]!r} is an alias for a file on this machine, which is left alone.")
+        raise RequestError(f"{name[:200]!r} is an alias for what is no model to fetch. It is left alone.")
     return target

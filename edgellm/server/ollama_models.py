@@ -45,7 +45,7 @@ class ShowBody(RequestBody):
 @router.get("/tags", response_model=None, responses=answer(OllamaTagsReply))
 async def tags(request: Request) -> Response:
     models: Models = request.app.state.models
-    return _json({"models": [_entry(standing.info) for standing in await models.list()]})
+    return _json({"models": [_listed(standing) for standing in await models.list()]})
 
 
 @router.get("/ps", response_model=None, responses=answer(OllamaTagsReply))
@@ -124,6 +124,14 @@ def _shown_info(info: ModelInfo) -> dict[str, Any]:
         "parameters": _parameters(info.sampling),
         "capabilities": ["completion"],
     }
+
+
+def _listed(standing: Standing) -> dict[str, Any]:
+    """As Ollama tells of models that are elsewhere."""
+    if not standing.upstream:
+        return _entry(standing.info)
+    there = standing.info.name.removeprefix(f"{standing.upstream}/")
+    return _entry(standing.info) | {"remote_model": there, "remote_host": standing.upstream}
 
 
 def _entry(info: ModelInfo) -> dict[str, Any]:

@@ -49,7 +49,7 @@ class OllamaDetails(BaseModel):
 
 
 class OllamaTag(BaseModel):
-    """`expires_at` and what follows it are told of models in memory only."""
+    """`expires_at` and `context_length` are told of models in memory only, what follows of models of upstreams."""
 
     name: str
     model: str
@@ -59,6 +59,8 @@ class OllamaTag(BaseModel):
     details: OllamaDetails
     expires_at: str | None = None
     context_length: int | None = None
+    remote_model: str | None = None
+    remote_host: str | None = None
 
 
 class OllamaTagsReply(BaseModel):

@@ -103,6 +103,14 @@ class ModelMeta(BaseModel):
     backend: str
 
 
+class UpstreamReply(BaseModel):
+    """Who has a model that is not on this machine; `problem` says why it does not answer."""
+
+    name: str
+    answers: bool
+    problem: str
+
+
 class ModelReply(BaseModel):
     """`meta` counts tokens, parameters and bytes; 0 and "" stand for what is not known."""
 
@@ -111,6 +119,7 @@ class ModelReply(BaseModel):
     created: int
     owned_by: str
     meta: ModelMeta
+    upstream: UpstreamReply | None = None
 
 
 class ModelsReply(BaseModel):

@@ -72,7 +72,7 @@ async def health(request: Request) -> Response:
 def _described(standing: Standing) -> dict[str, Any]:
     """OpenAI's four fields, whether it is in memory, and under `meta` what is known besides; as llama-server names it.
 
-    Its context is known once it was loaded.
+    Its context is known once it was loaded. `upstream` stands there only for models that another server has.
     """
     info = standing.info
     meta = {
@@ -84,7 +84,7 @@ def _described(standing: Standing) -> dict[str, Any]:
         "backend": info.backend,
         "sampling": info.sampling,
     }
-    return {
+    described = {
         "id": info.name,
         "object": "model",
         "created": info.created,
@@ -94,6 +94,10 @@ def _described(standing: Standing) -> dict[str, Any]:
         "status": {"value": standing.state, "running": standing.running, "waiting": standing.waiting},
         "meta": meta,
     }
+    if not standing.upstream:
+        return described
+    health = {"name": standing.upstream, "answers": not standing.problem, "problem": standing.problem}
+    return described | {"upstream": health}
 
 
 def _json(value: Any) -> Response:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import pytest
@@ -99,7 +100,7 @@ def test_what_the_server_cannot_do_is_done_here(
 ) -> None:
     from edgellm.runtime import assemble
 
-    monkeypatch.setattr(assemble, "open_model", lambda *_: EchoModel("here"))
+    monkeypatch.setattr(assemble, "open_named", lambda *_: SimpleNamespace(model=EchoModel("here")))
     assert command("run", "hello", "-m", "parrot", *flags).out == "hello\n"
     assert server.ask("GET", "/api/ps").json() == {"models": []}
 

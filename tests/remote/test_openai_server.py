@@ -16,8 +16,6 @@ from edgellm.errors import (
     ContextOverflow,
     DeadlineExceeded,
     EdgeLLMError,
-    ModelNotFound,
-    QueueFull,
     RequestError,
     Unavailable,
     Unsupported,
@@ -146,25 +144,6 @@ async def test_what_it_sends_is_what_was_asked() -> None:
     assert seen[0]["messages"] == [{"role": "user", "content": "hello there"}]
 
 
-@pytest.mark.parametrize(
-    ("status", "body", "error", "words"),
-    [
-        (400, '{"error": {"message": "no such thing"}}', RequestError, "no such thing"),
-        (401, '{"error": "bad key"}', RequestError, "API key"),
-        (404, '{"detail": "not found"}', ModelNotFound, "not found"),
-        (429, "", QueueFull, "429"),
-        (500, "<html>oops</html>", EdgeLLMError, "without a reason"),
-        (503, '{"error": {"message": "Loading model"}}', Unavailable, "Loading model"),
-    ],
-)
-async def test_refusals_become_our_errors(status: int, body: str, error: type[EdgeLLMError], words: str) -> None:
-    with stranger(lambda to, _: reply(to, status, body)) as url:
-        model = OpenAIServer(url)
-        with pytest.raises(error, match=words):
-            await collect(model)
-        await model.aclose()
-
-
 @pytest.mark.parametrize("body", [chunks({"error": {"message": "it broke"}}), "data: {not json\n\n"])
 async def test_an_answer_that_breaks_off_is_said(body: str) -> None:
     with stranger(lambda to, _: reply(to, 200, body)) as url:
@@ -279,7 +258,8 @@ async def test_an_answer_arrives_as_it_was_given() -> None:
         Finished("tool_calls", Usage(5, 5, 2), timings),
     ]
     events = await through(double, ask("x", logprobs=1))
-    assert events == [Started(0, 0), *double.reply[1:]]
+    said = [event for event in events if not isinstance(event, Progress)]
+    assert said == [Started(0, 0), *double.reply[1:]]
 
 
 async def test_several_answers_have_their_own_events() -> None:
@@ -330,7 +310,7 @@ async def test_time_is_bounded() -> None:
         double.hold, double.delay_s = False, 0.05
         slow = OpenAIServer(live.url, patience=Patience(total_s=0.2))
         events = await collect(slow, "word " * 100)
-        assert isinstance(events[-1], Failed) and events[-1].code == "unavailable"
+        assert isinstance(events[-1], Failed) and events[-1].code == "upstream_timeout"
         await slow.aclose()
 
 

@@ -6,10 +6,13 @@ from pathlib import Path
 
 import pytest
 
+from edgellm.catalog import catalog
 from edgellm.config import Settings
 from tests.doubles import gguf_file
 from tests.doubles.shelved import shelve
+from tests.doubles.vllm_server import vllm_server
 from tui.choices import choices
+from tui.screens.models import about
 
 SHAPE = {
     "general.architecture": "llama",
@@ -45,3 +48,22 @@ def test_what_was_brought_here_is_offered_before_what_is_only_known(
     assert len({choice.name for choice in found}) == len(found)
     verdicts = [choice.verdict for choice in others]
     assert verdicts == sorted(verdicts, key=["fits", "tight", "no"].index)
+
+
+def test_models_of_upstreams_are_offered_beside_those_here(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("EDGELLM_HOME", "HOME", "OLLAMA_MODELS", "HF_HOME"):
+        monkeypatch.setenv(name, str(tmp_path))
+    with vllm_server(names=("Org/Large",)) as double:
+        catalog.own_file().parent.mkdir(parents=True)
+        catalog.own_file().write_text(
+            f'[upstreams.far]\nurl = "{double.url}"\n[upstreams.gone]\nurl = "http://127.0.0.1:9"\nmodels = ["lost"]\n',
+            encoding="utf-8",
+        )
+        far, gone, *known = choices(Settings(upstream_wait=20.0))
+    assert (far.name, far.verdict, about(far)) == (
+        "far/Org/Large",
+        "remote",
+        "far/Org/Large\nThe upstream far answers for it.",
+    )
+    assert (gone.name, gone.verdict) == ("gone/lost", "silent") and "Cannot reach" in about(gone)
+    assert all(choice.verdict in ("fits", "tight", "no") for choice in known)

@@ -21,6 +21,8 @@ _BADGES = {
     "fits": ("● fits", "$text-success"),
     "tight": ("◐ tight", "$text-warning"),
     "no": ("○ too big", "$text-error"),
+    "remote": ("↗ remote", "$text-accent"),
+    "silent": ("↗ silent", "$text-muted"),
 }
 
 
@@ -121,7 +123,9 @@ def about(choice: Choice) -> str:
     """What it is, and what it takes."""
     count = f"{_count(choice.parameters)} parameters" if choice.parameters else ""
     what = " · ".join(word for word in (choice.title or choice.name, count, choice.license) if word)
-    if choice.verdict == "no":
+    if choice.note:
+        takes = choice.note
+    elif choice.verdict == "no":
         takes = f"It needs {size(choice.memory)} of memory, and {size(choice.room)} are free."
     else:
         takes = f"It takes {size(choice.memory)} of the memory, with a context of {tokens(choice.context)} tokens."
@@ -140,7 +144,7 @@ def _row(choice: Choice, wide: int, current: bool) -> Content:
         mark,
         (f"{_fitted(choice.name, wide):<{wide}}", "bold" if choice.here else ""),
         (f"  {choice.quantization:<7}", "$text-muted"),
-        f"{size(choice.bytes):>8}",
+        f"{size(choice.bytes) if choice.bytes else '':>8}",
         f"{choice.per_s:>7.0f} tok/s  " if choice.per_s >= 0.5 else f"{'-':>7}{'':8}",
         (f"{words:<9}", style),
         (f" {here}", "$accent"),
