@@ -42,7 +42,7 @@ def lend(host: str, port: int, threads: int) -> None:
     child = subprocess.Popen(
         [*command, f"{host}:{port}", str(threads)],
         env=os.environ | {"PYTHONPATH": path},
-        stdin=subprocess.DEVNULL,
+        stdin=subprocess.PIPE,
         stdout=subprocess.DEVNULL,
         stderr=subprocess.DEVNULL,
     )

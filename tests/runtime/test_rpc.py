@@ -50,7 +50,8 @@ def lending(port: int = 0) -> Iterator[tuple[str, subprocess.Popen[bytes]]]:
     endpoint = f"127.0.0.1:{port}"
     command = [sys.executable, "-m", "edgellm.backends.llamacpp.rpc_lend", endpoint, "1"]
     path = os.pathsep.join(entry or str(Path.cwd()) for entry in sys.path)
-    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path}, stdout=subprocess.DEVNULL) as process:
+    pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.DEVNULL}
+    with subprocess.Popen(command, env=os.environ | {"PYTHONPATH": path}, **pipes) as process:
         try:
             _until_it_listens(port)
             yield endpoint, process
@@ -209,6 +210,13 @@ def test_what_is_no_such_server() -> None:
 def test_a_port_that_is_taken(servers: list[tuple[str, subprocess.Popen[bytes]]]) -> None:
     with pytest.raises(Unavailable, match="Nothing can listen"):
         rpc_lender.address("127.0.0.1", int(servers[0][0].rpartition(":")[2]))
+
+
+def test_lending_ends_with_whoever_began_it() -> None:
+    with lending() as (_, process):
+        assert process.stdin is not None
+        process.stdin.close()
+        assert process.wait(30) == 0
 
 
 def test_offline_and_loopback_go_together(servers: list[tuple[str, subprocess.Popen[bytes]]]) -> None:

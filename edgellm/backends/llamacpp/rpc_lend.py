@@ -1,4 +1,4 @@
-"""Lends this computer's devices to llama.cpp on other computers, as a program of its own until it is ended.
+"""Lends this computer's devices to llama.cpp on other computers, as a program of its own until its input ends.
 
 `python -m edgellm.backends.llamacpp.rpc_lend HOST:PORT THREADS`
 """
@@ -9,6 +9,7 @@ import ctypes
 import os
 import signal
 import sys
+import threading
 
 from edgellm.backends.llamacpp import library
 from edgellm.backends.llamacpp.threads import default_threads
@@ -21,6 +22,7 @@ MISSING = 3
 def main(endpoint: str, threads: int) -> int:
     """The library accepts one client after the other, and returns only where it cannot listen."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
+    threading.Thread(target=_until_orphaned, daemon=True).start()
     try:
         devices = library.devices()
         size, text, many = ctypes.c_size_t, ctypes.c_char_p, ctypes.POINTER(ctypes.c_void_p)
@@ -30,6 +32,13 @@ def main(endpoint: str, threads: int) -> int:
     found = devices.own() or devices.processors()
     start(endpoint.encode(), None, threads or default_threads(), len(found), (ctypes.c_void_p * len(found))(*found))
     return 1
+
+
+def _until_orphaned() -> None:
+    """Whoever started us holds the other end of our input, and nobody else would end us after it died."""
+    while os.read(0, 4096):
+        pass
+    os._exit(0)
 
 
 if __name__ == "__main__":
