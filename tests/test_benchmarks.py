@@ -87,6 +87,16 @@ def test_both_servers_get_the_same_sizes(tmp_path, monkeypatch) -> None:
     assert all(f"--port 80 --host 127.0.0.1 -m {tmp_path / 'm.gguf'}" in command for command in (ours, theirs))
 
 
+def test_others_may_be_asked_in_place_of_our_questions(tmp_path) -> None:
+    file = tmp_path / "load.jsonl"
+    file.write_text(
+        '{"id": "x", "kind": "load", "max_tokens": 64, "messages": [{"role": "user", "content": "Why?"}]}\n'
+    )
+    plan = serving.Plan(rounds=1, concurrency=(8,), tokens=16, questions=(file,))
+    assert plan.load() == [Case("x", "load", "Why?", 16)]
+    assert len(serving.Plan(rounds=1, concurrency=(8,)).load()) == len(prompts.load())
+
+
 def passed(server: str, number: int, concurrency: int, ttft_s: float, decode_tps: float, wall_s: float) -> Pass:
     return Pass(server, number, concurrency, [Answer("c", "short", ttft_s, decode_tps, 1.0, 5, 64)], wall_s)
 

@@ -15,6 +15,7 @@ from edgellm.catalog import catalog
 from edgellm.config import ModelSettings, Settings
 from edgellm.errors import NotEnoughMemory, UnsupportedModel
 from edgellm.fit import words
+from edgellm.fit.backend_choice import OF_FORMAT
 from edgellm.machine.machine import Machine, detect
 from edgellm.machine.measurements import kept
 from edgellm.model import Model, ModelInfo
@@ -23,12 +24,13 @@ from edgellm.runtime.chosen_backend import Chosen, chosen_for
 from edgellm.runtime.explanation import Explanation, explained
 from edgellm.runtime.frames import WorkerSpec
 from edgellm.runtime.locate import Located, locate
-from edgellm.runtime.native_choice import FORK
+from edgellm.runtime.native_choice import STOCK, distrust
 from edgellm.runtime.planned import Planned, planned
 from edgellm.runtime.process_model import ProcessModel
 from edgellm.runtime.rpc_servers import with_servers
 from edgellm.runtime.speed_watch import describe, watched
 from edgellm.runtime.threads import threads
+from edgellm.runtime.worker_slot import StandIn
 
 if TYPE_CHECKING:
     from edgellm.backends.base import Backend
@@ -89,7 +91,7 @@ def open_located(found: Located, settings: Settings, machine: Machine, progress:
     backend = _backend(found, chosen, machine, progress)
     chosen = msgspec.structs.replace(chosen, backend=backend.setting)
     plan = planned(found.path, found.name, settings, machine, chosen)
-    notes = [found.reason, f"{backend.reason}." if backend.setting == FORK else ""]
+    notes = [found.reason, f"{backend.reason}." if backend.told else ""]
     if plan is not None and plan.plan.placement.servers:
         notes.append(f"{words.layers(plan.plan, plan.facts, machine)}.")
     info = ModelInfo(
@@ -111,12 +113,24 @@ def open_located(found: Located, settings: Settings, machine: Machine, progress:
         arguments |= {"draft": str(draft), "draft_named": settings.draft != "auto"}
     log_file = paths.logs_dir() / "worker.log"
     spec = WorkerSpec(f"{__name__}:local_model", arguments, growth=_growth(found, settings, plan))
+    stand_in = _stand_in(found.path, spec, info, chosen, machine) if backend.replaceable else None
     return Assembled(
-        ProcessModel(spec, info, log_file),
+        ProcessModel(spec, info, log_file, stand_in),
         plan.plan if plan is not None else None,
         draft,
         explained(found, backend, plan, settings, machine),
     )
+
+
+def _stand_in(path: Path, spec: WorkerSpec, info: ModelInfo, chosen: ModelSettings, machine: Machine) -> StandIn:
+    """Stock llama.cpp, should the fork crash in spite of its trial."""
+    stock = {
+        "info": msgspec.to_builtins(msgspec.structs.replace(info, backend=OF_FORMAT["gguf"], notes=())),
+        "settings": spec.arguments["settings"] | {"backend": STOCK},
+    }
+    note = f"{info.backend} crashed with this model, so llama.cpp computes it from now on."
+    other = msgspec.structs.replace(spec, arguments=spec.arguments | stock)
+    return StandIn(other, note, lambda code: distrust(path, chosen, machine, kept(), code))
 
 
 def _backend(found: Located, chosen: ModelSettings, machine: Machine, progress: Progress | None) -> Chosen:

@@ -20,11 +20,16 @@ from edgellm.runtime.native_choice import FORK, native_for
 
 
 class Chosen(msgspec.Struct, frozen=True):
-    """`setting` is the library as settings spell it, `name` as people do; `reason` says why, in a clause."""
+    """`setting` is the library as settings spell it, `name` as people do; `reason` says why, in a clause.
+
+    `told` is whether people should hear it at each load, `replaceable` whether llama.cpp may stand in after a crash.
+    """
 
     setting: str
     name: str
     reason: str
+    told: bool = False
+    replaceable: bool = False
 
 
 def chosen_for(
@@ -42,7 +47,8 @@ def chosen_for(
         raise UnsupportedModel(f"{found.name} cannot be loaded so: {choice.reason}. Leave --backend to auto.")
     if format == "gguf":
         native = native_for(found.path, settings, machine, kept(), telling=telling)
-        return Chosen(native.name, ik.NAME if native.name == FORK else OF_FORMAT["gguf"], native.reason)
+        name = ik.NAME if native.name == FORK else OF_FORMAT["gguf"]
+        return Chosen(native.name, name, native.reason, native.told, native.chosen)
     if _embeds(found):
         raise UnsupportedModel(f"{found.path} makes embeddings and writes no text. Name a model that does.")
     if not choice.usable:

@@ -12,7 +12,7 @@ from typing import Literal
 
 import msgspec
 
-from edgellm.backends import ik
+from edgellm.backends import ik, ik_wheel
 from edgellm.backends.llamacpp.build import PACKAGE, Build
 from edgellm.fit.backend_choice import install
 from edgellm.machine.machine import Machine
@@ -110,11 +110,13 @@ def _llamacpp_reason(machine: Machine, build: Build, version: str) -> tuple[str,
 
 def _ik(machine: Machine) -> Backend:
     from edgellm.config import ModelSettings
-    from edgellm.runtime.native_choice import obstacle
+    from edgellm.runtime.native_choice import UNKNOWN_WHEEL, obstacle
 
     version = _version(ik.PACKAGE)
     found = Backend(name=ik.NAME, package=ik.PACKAGE, version=version, state="used", reason="")
     obstacle_here = obstacle(ModelSettings(), machine)
+    if not obstacle_here and not ik_wheel.is_known():
+        obstacle_here = UNKNOWN_WHEEL
     if not obstacle_here:
         reason = "runs GGUF models on the processor, those for which it was seen to be right and faster here"
         return msgspec.structs.replace(found, reason=reason)

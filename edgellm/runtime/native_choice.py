@@ -13,7 +13,7 @@ import msgspec
 import psutil
 from msgspec.structs import replace
 
-from edgellm.backends import ik
+from edgellm.backends import ik, ik_wheel
 from edgellm.backends.llamacpp.build import PACKAGE
 from edgellm.config import ModelSettings
 from edgellm.errors import LoadError, ModelNotFound, Unsupported
@@ -31,11 +31,20 @@ _LEAST_SECONDS = 120.0
 RunTrial = Callable[[Path, ModelSettings], Trial]
 
 
+UNKNOWN_WHEEL = f"its libraries are not those of the wheels of {ik.PACKAGE} {ik.VERSION} that were tried"
+
+
 class Native(msgspec.Struct, frozen=True):
-    """The library's name as settings spell it, and why, in a clause."""
+    """The library's name as settings spell it, and why, in a clause.
+
+    `chosen` is whether it was taken for its own sake, so that another may stand in for it; `told` whether people should
+    hear of it: the fork is used, or was just found wanting.
+    """
 
     name: str
     reason: str
+    chosen: bool = False
+    told: bool = False
 
 
 def native_for(
@@ -63,8 +72,14 @@ def native_for(
             return Native(STOCK, f"{ik.NAME} is not used: its kernels for {', '.join(sorted(wrong))} are wrong")
     except (LoadError, ModelNotFound) as error:  # whoever loads the file says so better
         return Native(STOCK, f"{ik.NAME} is not used: {error}")
+    asked: list[None] = []
+
+    def tell() -> None:
+        asked.append(None)
+        telling()
+
     try:
-        return _decided(_tried(path, settings, machine, kept, telling, run or run_trial))
+        return _decided(_tried(path, settings, machine, kept, tell, run or run_trial), anew=bool(asked))
     except OSError as error:
         return Native(STOCK, f"{ik.NAME} is not used: the file cannot be read ({error.strerror})")
 
@@ -95,12 +110,10 @@ def _tried(
     telling: Callable[[], None],
     run: RunTrial,
 ) -> Trial:
-    from edgellm.backends.llamacpp.identity import identity
-    from edgellm.backends.llamacpp.threads import default_threads
-
-    package = f"{ik.PACKAGE} {ik.installed()}; {PACKAGE} {importlib.metadata.version(PACKAGE)}"
-    key = Key(identity(path).hex(), package, settings.threads or default_threads(), machine.id)
+    key = _key(path, settings, machine)
     known = kept.read(KIND, key, Trial)
+    if known is None and not ik_wheel.is_known():
+        return Trial(problem=UNKNOWN_WHEEL, sure=False)
     if known is None:
         telling()
         known = run(path, settings)
@@ -109,14 +122,28 @@ def _tried(
     return known
 
 
-def _decided(trial: Trial) -> Native:
+def _key(path: Path, settings: ModelSettings, machine: Machine) -> Key:
+    from edgellm.backends.llamacpp.identity import identity
+    from edgellm.backends.llamacpp.threads import default_threads
+
+    package = f"{ik.PACKAGE} {ik.installed()} {ik_wheel.stamp()}; {PACKAGE} {importlib.metadata.version(PACKAGE)}"
+    return Key(identity(path).hex(), package, settings.threads or default_threads(), machine.id)
+
+
+def distrust(path: Path, settings: ModelSettings, machine: Machine, kept: Measurements, code: int) -> None:
+    """The fork crashed with this model, ending with exit code `code`: from now on stock llama.cpp computes it."""
+    trial = Trial(problem=f"it crashed with this model ({exit_words(code)})")
+    kept.write(KIND, _key(path, settings, machine), trial)
+
+
+def _decided(trial: Trial, *, anew: bool) -> Native:
     if trial.problem:
-        return Native(STOCK, f"{ik.NAME} is not used: {trial.problem}")
+        return Native(STOCK, f"{ik.NAME} is not used: {trial.problem}", told=anew)
     assert trial.stock is not None and trial.fork is not None
     times = f"{trial.fork.one:.0f} ms a token against {trial.stock.one:.0f}, {trial.fork.eight:.0f} against "
     times += f"{trial.stock.eight:.0f} for eight at once"
     if trial.faster:
-        return Native(FORK, f"{ik.NAME} was measured faster here: {times}")
+        return Native(FORK, f"{ik.NAME} was measured faster here: {times}", chosen=True, told=True)
     return Native(STOCK, f"{ik.NAME} was measured no faster here: {times}")
 
 

@@ -15,7 +15,7 @@ from edgellm.model import ModelInfo, ModelStatus
 from edgellm.request import ChatRequest, Input
 from edgellm.runtime import frames
 from edgellm.runtime.frames import WorkerSpec
-from edgellm.runtime.worker_slot import WorkerSlot
+from edgellm.runtime.worker_slot import StandIn, WorkerSlot
 
 
 class ProcessModel:
@@ -25,8 +25,14 @@ class ProcessModel:
     Belongs to the event loop that first uses it; final once closed.
     """
 
-    def __init__(self, spec: WorkerSpec, info: ModelInfo | None = None, log: Path | None = None) -> None:
-        self._slot = WorkerSlot(spec, info, log)
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        info: ModelInfo | None = None,
+        log: Path | None = None,
+        stand_in: StandIn | None = None,
+    ) -> None:
+        self._slot = WorkerSlot(spec, info, log, stand_in)
 
     @property
     def info(self) -> ModelInfo:

@@ -42,6 +42,12 @@ def spawn(log: Path | None) -> subprocess.Popen[bytes]:
             errors_to.close()
 
 
+def is_crash(code: int) -> bool:
+    """Whether native code ended itself, not somebody else or the system for want of memory."""
+    crashes = ("SIGSEGV", "SIGABRT", "SIGBUS", "SIGILL", "SIGFPE")
+    return code > 255 or -code in {getattr(signal, name) for name in crashes if hasattr(signal, name)}
+
+
 def exit_words(code: int) -> str:
     """An exit code as people know it: a signal's name, or a Windows status in hexadecimal."""
     if code == RPC_LOST:

@@ -16,7 +16,7 @@ from edgellm.request import ChatRequest
 from edgellm.runtime import frames
 from edgellm.runtime.answer import Answer
 from edgellm.runtime.pipes import PipeWriter, post, start_reader
-from edgellm.runtime.spawn import exit_words, spawn
+from edgellm.runtime.spawn import exit_words, is_crash, spawn
 
 CLOSE_S = 2.0
 """How long a worker may take to close its model, then to obey a termination signal, before it is killed."""
@@ -28,7 +28,8 @@ LINGER_S = 5.0
 class WorkerProcess:
     """A worker from its spawn to its exit; belongs to the event loop that made it.
 
-    `loaded` gives the model's info or the load error (once the process is gone); `exited` is done after the exit.
+    `loaded` gives the model's info or the load error (once the process is gone); `exited` is done after the exit, and
+    `crashed` is then its exit code, where that tells of a crash in native code.
     """
 
     def __init__(self, spec: frames.WorkerSpec, log: Path | None) -> None:
@@ -38,6 +39,7 @@ class WorkerProcess:
         self.loaded.add_done_callback(lambda done: done.exception())  # nobody may be waiting for it any more
         self.exited: asyncio.Future[None] = loop.create_future()
         self.died_loading_at: float | None = None
+        self.crashed: int | None = None
         self._loop = loop
         self._log = log
         self._reason: errors.EdgeLLMError | None = None
@@ -166,6 +168,7 @@ class WorkerProcess:
             self._linger.cancel()
         if self._reason is None:
             self._reason = self._died(exit_code, loading)
+            self.crashed = exit_code if is_crash(exit_code) else None
             self.died_loading_at = self._loop.time() if loading else None
         self.exited.set_result(None)
         self._fail_everything(self._reason)

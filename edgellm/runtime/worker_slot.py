@@ -4,7 +4,11 @@ from __future__ import annotations
 
 import asyncio
 from collections import deque
+from collections.abc import Callable
+from dataclasses import dataclass
 from pathlib import Path
+
+from msgspec.structs import replace
 
 from edgellm import errors
 from edgellm.model import ModelInfo
@@ -16,6 +20,15 @@ CRASH_WINDOW_S = 60.0
 """A worker that died `CRASHES` times while loading within this time is not started again until it has passed."""
 
 
+@dataclass(frozen=True, slots=True)
+class StandIn:
+    """What is hosted instead, for good, once native code crashed: `crashed` hears the exit code, people the `note`."""
+
+    spec: WorkerSpec
+    note: str
+    crashed: Callable[[int], None]
+
+
 class WorkerSlot:
     """`info` is what is known before loading, then what the model says of itself.
 
@@ -23,11 +36,19 @@ class WorkerSlot:
     it; final once closed.
     """
 
-    def __init__(self, spec: WorkerSpec, info: ModelInfo | None = None, log: Path | None = None) -> None:
+    def __init__(
+        self,
+        spec: WorkerSpec,
+        info: ModelInfo | None = None,
+        log: Path | None = None,
+        stand_in: StandIn | None = None,
+    ) -> None:
         self.info = info or ModelInfo(name=spec.factory)
         self.process: WorkerProcess | None = None
         self._spec = spec
         self._log = log
+        self._stand_in = stand_in
+        self._notes: tuple[str, ...] = ()
         self._loop: asyncio.AbstractEventLoop | None = None
         self._crashes: deque[float] = deque(maxlen=CRASHES)
         self._closed = False
@@ -53,7 +74,14 @@ class WorkerSlot:
         worker = self.running
         if worker is None:
             worker = self.process = self._restart()
-        self.info = await asyncio.shield(worker.loaded)
+        spec = self._spec
+        try:
+            info = await asyncio.shield(worker.loaded)
+        except errors.WorkerDied:
+            if worker.crashed is None or (self._stand_in is None and self._spec is spec):
+                raise
+            return await self.loaded()
+        self.info = replace(info, notes=(*info.notes, *self._notes))
         return worker
 
     async def aclose(self) -> None:
@@ -63,6 +91,11 @@ class WorkerSlot:
 
     def _restart(self) -> WorkerProcess:
         last, self.process = self.process, None
+        if last is not None and last.crashed is not None and self._stand_in is not None:
+            self._spec, self._notes = self._stand_in.spec, (self._stand_in.note,)
+            self._stand_in.crashed(last.crashed)
+            self._stand_in = None
+            return WorkerProcess(self._spec, self._log)
         if last is not None and last.died_loading_at is not None:
             self._crashes.append(last.died_loading_at)
         if len(self._crashes) == CRASHES:

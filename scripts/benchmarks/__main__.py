@@ -1,4 +1,4 @@
-"""`python -m scripts.benchmarks step|serving|startup|speculation|structured|tui|fit|backends|all`: prints measurements.
+"""`python -m scripts.benchmarks step|serving|startup|speculation|structured|tui|fit|backends|libraries|all` measures.
 
 llama-server is not part of edgellm. To compare, build it from the source that llama-cpp-python was built of:
 
@@ -24,10 +24,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
+from edgellm.backends import ik
 from edgellm.download.store import Store
 from edgellm.errors import EdgeLLMError
 from scripts import test_models
-from scripts.benchmarks import backends, chat_app, computer, fit, serving, speculation, startup, step_cost, structured
+from scripts.benchmarks import (
+    backends,
+    chat_app,
+    computer,
+    fit,
+    libraries,
+    serving,
+    speculation,
+    startup,
+    step_cost,
+    structured,
+)
 from scripts.benchmarks.client import Refused
 from scripts.benchmarks.servers import DidNotStart, Setup
 from scripts.benchmarks.table import Row, render
@@ -69,7 +81,11 @@ def _serving(options: argparse.Namespace) -> Section:
         extra=tuple(shlex.split(options.llama_server_options)),
     )
     plan = serving.Plan(
-        rounds=options.rounds, concurrency=options.concurrency, tokens=options.tokens, cases=options.cases
+        rounds=options.rounds,
+        concurrency=options.concurrency,
+        tokens=options.tokens,
+        cases=options.cases,
+        questions=options.questions,
     )
     return serving.measure(setup, replace(plan, rounds=1, tokens=8, cases=4) if options.quick else plan)
 
@@ -115,6 +131,14 @@ def _structured(options: argparse.Namespace) -> Section:
     return structured.measure(setup, rounds, cases)
 
 
+def _libraries(options: argparse.Namespace) -> Section:
+    if options.what == "all" and ik.installed() != ik.VERSION:
+        return [], {}
+    plan = libraries.Plan(tokens=options.text)
+    quick = replace(plan, tokens=256, prompts=1, answer=8)
+    return libraries.measure(_model_file(options.model), options.threads, quick if options.quick else plan)
+
+
 def _fit(options: argparse.Namespace) -> Section:
     models = {name: _model_file(name) for name in options.models}
     contexts = options.contexts[:1] if options.quick else options.contexts
@@ -136,6 +160,7 @@ _SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
     "structured": _structured,
     "fit": _fit,
     "backends": _backends,
+    "libraries": _libraries,
 }
 
 
@@ -153,6 +178,8 @@ def _facts_of(options: argparse.Namespace) -> dict[str, str]:
     facts = {"command": f"scripts/bench {shlex.join(sys.argv[1:])}"}
     if options.what not in ("startup", "tui"):
         facts["threads"] = str(options.threads)
+    if options.what == "libraries":
+        facts["model"] = _model_file(options.model).name
     if options.what in ("serving", "speculation", "structured", "all") and not getattr(options, "join", ()):
         facts["model"] = f"{_model_file(options.model).name}, with a context of {options.context} tokens"
         if options.llama_server:
@@ -174,7 +201,8 @@ def _parser() -> argparse.ArgumentParser:
     planned = commands.add_parser("fit", help="memory and speed as predicted, against real runs")
     formats = commands.add_parser("backends", help="SmolLM2 on llama.cpp, and on the libraries of the folders named")
     drawn = commands.add_parser("tui", help="the chat app: first paint, CPU while it streams, long conversations, keys")
-    for command in (everything, step, served, start, guessed, formed, planned, formats, drawn):
+    forked = commands.add_parser("libraries", help="ik_llama.cpp against llama.cpp: perplexity, greedy tokens")
+    for command in (everything, step, served, start, guessed, formed, planned, formats, drawn, forked):
         command.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured there")
         command.add_argument("--quick", action="store_true", help=_QUICK)
     for command in (everything, step):
@@ -199,7 +227,14 @@ def _parser() -> argparse.ArgumentParser:
         add("--models", type=_words, default=_FIT_MODELS, metavar="NAME,NAME", help="test models or GGUF files (all)")
         add("--contexts", type=_levels, default=(2048, 8192, 32768), metavar="N,N", help="(2048,8192,32768)")
         add("--words", type=_count, default=1400, help="of a prompt at most; more take long, and more memory (1400)")
-    for command in (everything, step, served, guessed, formed, planned, formats):
+    for command in (everything, served):
+        command.add_argument(
+            "--questions", type=_files, default=(), metavar="FILE,FILE", help="JSON lines to ask many at a time (ours)"
+        )
+    forked.add_argument("--model", default="qwen-1.5b", metavar="NAME|PATH", help="a test model or a GGUF file")
+    for command in (everything, forked):
+        command.add_argument("--text", type=_count, default=2048, help="tokens of the text for perplexity (2048)")
+    for command in (everything, step, served, guessed, formed, planned, formats, forked):
         command.add_argument("--threads", type=_count, default=_threads(), help="threads that compute (one a core)")
     for command in (everything, start, drawn):
         command.add_argument("--runs", type=_count, default=15, help="runs of each program (15)")

@@ -2,8 +2,11 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence as Seq
 from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import Any
 
 _SINGLE_TOKENS, _LOAD_TOKENS = 128, 64
 
@@ -77,6 +80,16 @@ def load() -> list[Case]:
     """Asked many at a time."""
     texts = [errand.format(subject) for errand in _ERRANDS for subject in _SUBJECTS]
     return [Case(f"load-{number}", "load", text, _LOAD_TOKENS) for number, text in enumerate(texts)]
+
+
+def read(file: Path) -> list[Case]:
+    """Lines of JSON with our fields, or with `messages` in place of `text`, of which the last is taken."""
+    return [_case(json.loads(line)) for line in file.read_text(encoding="utf-8").splitlines()]
+
+
+def _case(fields: dict[str, Any]) -> Case:
+    text = fields["text"] if "text" in fields else fields["messages"][-1]["content"]
+    return Case(fields["id"], fields["kind"], text, fields["max_tokens"])
 
 
 def salted(cases: Seq[Case], salt: str) -> list[Case]:

@@ -6,6 +6,7 @@ import contextlib
 import sys
 from collections.abc import Callable, Iterator, Sequence as Seq
 from dataclasses import asdict, dataclass
+from pathlib import Path
 from typing import Any, TypeVar
 
 from scripts.benchmarks import prompts
@@ -22,18 +23,23 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Plan:
-    """How much is asked: `rounds` of every level of `concurrency`. `tokens` and `cases` cut answers and questions."""
+    """How much is asked: `rounds` of every level of `concurrency`. `tokens` and `cases` cut answers and questions.
+
+    `questions` are files of what is asked many at a time, in place of ours.
+    """
 
     rounds: int
     concurrency: tuple[int, ...]
     tokens: int = 1_000_000
     cases: int = 1_000_000
+    questions: tuple[Path, ...] = ()
 
     def single(self) -> list[Case]:
         return prompts.shortened(prompts.single(), self.tokens)[: self.cases]
 
     def load(self) -> list[Case]:
-        return prompts.shortened(prompts.load(), self.tokens)[: self.cases]
+        asked = [case for file in self.questions for case in prompts.read(file)] or prompts.load()
+        return prompts.shortened(asked, self.tokens)[: self.cases]
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +63,7 @@ def measure(setup: Setup, plan: Plan) -> tuple[list[Row], dict[str, Any]]:
     peaks = {name: _peak(setup, plan, name) for name in setup.names}
     raw = {
         "setup": {**asdict(setup), "model": setup.model.name, "llama_server": bool(setup.llama_server)},
-        "plan": asdict(plan),
+        "plan": asdict(plan) | {"questions": [path.name for path in plan.questions]},
         "passes": [asdict(each) | {"aggregate_tps": each.aggregate_tps} for each in passes],
         "peak_pss_bytes": peaks,
     }

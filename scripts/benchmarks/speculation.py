@@ -13,7 +13,7 @@ from typing import Any
 
 from scripts.benchmarks.client import ask as ask_server
 from scripts.benchmarks.figures import Spread, bootstrap, median, ratios
-from scripts.benchmarks.prompts import Case
+from scripts.benchmarks.prompts import Case, read
 from scripts.benchmarks.servers import Setup, started
 from scripts.benchmarks.serving import in_turn
 from scripts.benchmarks.table import NOTHING, Row, quantity
@@ -85,12 +85,7 @@ class Asked:
 def every_case(more: Iterable[Path] = ()) -> list[Case]:
     """Ours, and those of the files `more`: lines of JSON as ours, or with `messages` in place of `text`."""
     files = [Path(__file__).with_name("speculation_cases.jsonl"), *more]
-    return [_case(json.loads(line)) for file in files for line in file.read_text(encoding="utf-8").splitlines()]
-
-
-def _case(fields: dict[str, Any]) -> Case:
-    text = fields["text"] if "text" in fields else fields["messages"][-1]["content"]
-    return Case(fields["id"], fields["kind"], text, fields["max_tokens"])
+    return [case for file in files for case in read(file)]
 
 
 def joined(files: Iterable[Path]) -> tuple[list[Row], dict[str, Any]]:

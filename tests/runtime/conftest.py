@@ -33,8 +33,9 @@ async def scripted(no_leftovers: None) -> AsyncIterator[MakeModel]:
     """Makes a `ProcessModel` of `tests.doubles.scripted` with the options given, closed at the end."""
     made: list[ProcessModel] = []
 
-    def make(log: Any = None, **options: Any) -> ProcessModel:
-        made.append(ProcessModel(WorkerSpec("tests.doubles.scripted:make", options), log=log))
+    def make(log: Any = None, stand_in: Any = None, **options: Any) -> ProcessModel:
+        spec = WorkerSpec("tests.doubles.scripted:make", options)
+        made.append(ProcessModel(spec, log=log, stand_in=stand_in))
         return made[-1]
 
     yield make

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 from msgspec.structs import replace
 
-from edgellm.backends import ik
+from edgellm.backends import ik, ik_wheel
 from edgellm.config import ModelSettings
 from edgellm.errors import Unsupported
 from edgellm.machine.machine import Gpu, Machine, detect
@@ -32,6 +32,7 @@ def machine() -> Machine:
 @pytest.fixture(autouse=True)
 def _installed(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(ik, "installed", lambda: ik.VERSION)
+    monkeypatch.setattr(ik_wheel, "is_known", lambda: True)
 
 
 @pytest.fixture
@@ -75,6 +76,34 @@ def test_a_model_is_tried_once_and_said_to_be(file: Path, machine: Machine) -> N
     assert (len(asked), len(told)) == (1, 1)
     native_for(file, ModelSettings(threads=4), machine, store, run=run)
     assert len(asked) == 2, "another number of threads is another measurement"
+
+
+def test_people_hear_of_it_when_it_is_used_or_was_just_found_wanting(file: Path, machine: Machine) -> None:
+    wrong = Trial(problem="its text is not llama.cpp's for this model", stock=SLOW, fork=FAST)
+    assert [chosen(file, machine, wrong).told for _ in range(2)] == [True, False]
+    other = tiny_model.build(file.parent, seed=1)
+    assert all(chosen(other, machine, Trial(stock=SLOW, fork=FAST)).told for _ in range(2))
+
+
+def test_after_a_crash_it_is_not_taken_again(file: Path, machine: Machine) -> None:
+    store = Measurements(file.parent / "kept")
+    assert chosen(file, machine, Trial(stock=SLOW, fork=FAST)).chosen
+    native_choice.distrust(file, ModelSettings(threads=2), machine, store, -11)
+    native = chosen(file, machine)
+    assert (native.name, "crashed with this model (killed by SIGSEGV)" in native.reason) == ("llama.cpp", True)
+
+
+def test_libraries_that_nobody_tried_are_not_taken(
+    file: Path, machine: Machine, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(ik_wheel, "is_known", lambda: False)
+    native = chosen(file, machine)
+    assert (native.name, "not those of the wheels" in native.reason) == ("llama.cpp", True)
+    assert chosen(file, machine, backend="ik").name == "ik", "whoever names it gets it"
+
+
+def test_with_rpc_servers_it_is_out_of_the_question(file: Path, machine: Machine) -> None:
+    assert "RPC" in chosen(file, machine, rpc="127.0.0.1:1").reason
 
 
 def test_what_is_not_sure_is_tried_again(file: Path, machine: Machine) -> None:

@@ -18,6 +18,7 @@ from edgellm.events import Event, Failed, Finished, Started, Timings, Usage
 from edgellm.request import ChatRequest, Prompt, ask
 from edgellm.runtime import frames, worker_process
 from edgellm.runtime.process_model import ProcessModel
+from edgellm.runtime.worker_slot import StandIn
 from tests.doubles.scripted import Scripted
 from tests.doubles.waiting import until
 
@@ -61,6 +62,37 @@ async def test_a_crash_fails_its_requests_and_nothing_after(
     assert str(log) in failed[0].message  # type: ignore[union-attr]
     assert model.pid is None
     assert await model.tokenize(Prompt("a")) == [97]
+
+
+def standing_in(heard: list[int]) -> StandIn:
+    return StandIn(frames.WorkerSpec("tests.doubles.scripted:make", {"events": 3}), "Another stands in.", heard.append)
+
+
+@posix
+async def test_after_a_crash_the_stand_in_answers(scripted: MakeModel) -> None:
+    heard: list[int] = []
+    model = scripted(events=1000, delay_s=0.002, crash="segfault", crash_at=5, stand_in=standing_in(heard))
+    assert isinstance((await collect(model))[-1], Failed)
+    for _ in range(2):
+        assert isinstance((await collect(model))[-1], Finished)
+    assert model.info.notes[-1:] == ("Another stands in.",) and heard == [-11]
+
+
+@posix
+async def test_where_loading_crashes_the_stand_in_loads_at_once_for_all_who_wait(scripted: MakeModel) -> None:
+    heard: list[int] = []
+    model = scripted(load_crash="segfault", stand_in=standing_in(heard))
+    answers = await asyncio.gather(*(collect(model) for _ in range(3)))
+    assert all(isinstance(events[-1], Finished) for events in answers) and heard == [-11]
+
+
+@posix
+async def test_what_was_killed_is_started_again_as_it_was(scripted: MakeModel) -> None:
+    heard: list[int] = []
+    model = scripted(events=1000, delay_s=0.002, crash="kill", crash_at=5, stand_in=standing_in(heard))
+    for _ in range(2):
+        assert isinstance((await collect(model))[-1], Failed)
+    assert not heard
 
 
 async def test_a_killed_worker_costs_the_running_requests_only(scripted: MakeModel) -> None:
