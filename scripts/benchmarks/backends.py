@@ -17,7 +17,7 @@ import numpy as np
 from scripts.benchmarks import prompts
 from scripts.benchmarks.figures import bootstrap, median, ratios
 from scripts.benchmarks.footprint import PeakWatch
-from scripts.benchmarks.own_loops import LOOPS, Written
+from scripts.benchmarks.own_loops import LOOPS, Write, Written
 from scripts.benchmarks.table import Row, quantity
 
 LEAST = 0.95
@@ -51,17 +51,15 @@ def _found(path: Path, threads: int, texts: Seq[str], tokens: int, text: int) ->
     from edgellm.catalog import model_folder
 
     found = Found(path.name, model_folder.kind(path) or "gguf")
-    asyncio.run(_ask(found, path, threads, texts, tokens))
+    write = LOOPS[found.kind](path, threads) if found.kind in LOOPS else None
+    asyncio.run(_ask(found, path, threads, texts, tokens, write))
     found.perplexity = _perplexity(path, threads, text)
-    if found.kind in LOOPS:
-        write = LOOPS[found.kind](path, threads)
-        write(found.prompts[0], 2)  # the first one wakes the library
-        found.own = [write(prompt, len(answer)) for prompt, answer in zip(found.prompts, found.answers, strict=True)]
     print(f"{found.name}: perplexity {found.perplexity:.2f}", file=sys.stderr, flush=True)
     return found
 
 
-async def _ask(found: Found, path: Path, threads: int, texts: Seq[str], tokens: int) -> None:
+async def _ask(found: Found, path: Path, threads: int, texts: Seq[str], tokens: int, write: Write | None) -> None:
+    """Ask everything of the model and of its library alone, in turn, so that both have the same noise around them."""
     from edgellm.config import Settings
     from edgellm.messages import user
     from edgellm.request import Conversation, TokenIds
@@ -77,10 +75,16 @@ async def _ask(found: Found, path: Path, threads: int, texts: Seq[str], tokens: 
         with PeakWatch(model.pid) as watch:
             await _answer(model, TokenIds(tuple(found.prompts[0])), 2)
         found.peak = watch.peak
-        for prompt in found.prompts:
-            written = await _answer(model, TokenIds(tuple(prompt)), tokens)
-            found.answers.append(written.tokens)
-            found.ms.append(written.milliseconds / max(1, len(written.tokens) - 1))
+        if write is not None:
+            write(found.prompts[0], 2)  # the first one wakes the library
+        for turn, prompt in enumerate(found.prompts):
+            for ours in (True, False) if turn % 2 else (False, True):
+                if ours:
+                    written = await _answer(model, TokenIds(tuple(prompt)), tokens)
+                    found.answers.append(written.tokens)
+                    found.ms.append(written.milliseconds / max(1, len(written.tokens) - 1))
+                elif write is not None:
+                    found.own.append(write(prompt, tokens))
     finally:
         await model.aclose()
 
