@@ -1,5 +1,6 @@
-"""Makes SmolLM2 in MLX's and in ONNX Runtime's format out of its GGUF file: `make_folders.py GGUF OUT`.
+"""Makes SmolLM2 in MLX's and ONNX Runtime's formats out of its GGUF file: `make_folders.py [--gguf FILE] [--out OUT]`.
 
+Unless told otherwise the file is the one that scripts/test_models.py fetches, and OUT is where it keeps its models.
 Writes OUT/smollm2-mlx (float32, because MLX has no quick quantized kernels for processors) and OUT/smollm2-onnx (int4);
 what is there already stays. Tests and benchmarks of these backends use them; edgellm itself needs none of this. It
 needs, beside edgellm with its extras `mlx` and `onnx`:
@@ -17,11 +18,18 @@ import sys
 from pathlib import Path
 from typing import Any
 
+sys.path.insert(0, str(Path(__file__).resolve().parent.parent))
+
+from edgellm.download.store import Store
+from scripts import test_models
+
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("gguf", type=Path, metavar="GGUF", help="the model's file")
-    parser.add_argument("out", type=Path, metavar="OUT", help="where the folders go")
+    usual = test_models.directory()
+    fetched = Store(usual).path(test_models.models().entries["smollm2"])
+    parser.add_argument("--gguf", type=Path, default=fetched, help="the model's file")
+    parser.add_argument("--out", type=Path, default=usual, help="where the folders go")
     options = parser.parse_args()
     mlx, onnx, plain = (options.out / f"smollm2-{name}" for name in ("mlx", "onnx", "plain"))
     options.out.mkdir(parents=True, exist_ok=True)

@@ -27,3 +27,11 @@ def path(name: str) -> Path:
     if not store.is_present(entry):
         pytest.skip(f"needs a model: python scripts/test_models.py {name}")
     return store.path(entry)
+
+
+def folder(name: str) -> Path:
+    """The test model `name` that is a folder; skips the calling test when nobody has made it."""
+    found = directory() / name
+    if not found.is_dir():
+        pytest.skip("needs a model: python scripts/make_folders.py")
+    return found

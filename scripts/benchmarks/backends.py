@@ -53,7 +53,7 @@ def _found(path: Path, threads: int, texts: Seq[str], tokens: int, text: int) ->
     found = Found(path.name, model_folder.kind(path) or "gguf")
     write = LOOPS[found.kind](path, threads) if found.kind in LOOPS else None
     asyncio.run(_ask(found, path, threads, texts, tokens, write))
-    found.perplexity = _perplexity(path, threads, text)
+    found.perplexity = perplexity(path, threads, text)
     print(f"{found.name}: perplexity {found.perplexity:.2f}", file=sys.stderr, flush=True)
     return found
 
@@ -106,7 +106,7 @@ async def _answer(model: Any, prompt: Any, tokens: int) -> Written:
     raise AssertionError("a stream ends with Finished or Failed")
 
 
-def _perplexity(path: Path, threads: int, most: int) -> float:
+def perplexity(path: Path, threads: int, most: int) -> float:
     """Of the text's first tokens, each given all before it."""
     from edgellm.backends.batch import Chunk
     from edgellm.config import ModelSettings
@@ -151,7 +151,10 @@ def _rows(found: Found, first: Found) -> list[Row]:
     own = [written.milliseconds / max(1, len(written.tokens) - 1) for written in found.own]
     pairs = [(theirs, ours) for ours, theirs in zip(found.ms, own, strict=True)]
     spread = bootstrap(ratios(pairs))
-    same = [written.tokens == answer for written, answer in zip(found.own, found.answers, strict=True)]
+    same = [
+        written.tokens == answer[: len(written.tokens)]
+        for written, answer in zip(found.own, found.answers, strict=True)
+    ]
     return [
         *rows,
         Row(

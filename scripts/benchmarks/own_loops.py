@@ -16,7 +16,7 @@ class Written(NamedTuple):
 
 
 Write = Callable[[Seq[int], int], Written]
-"""Goes on from these tokens for so many more."""
+"""Goes on from these tokens for so many more, or until the library stops at an end token."""
 
 
 def of_mlx(folder: Path, threads: int) -> Write:
@@ -51,6 +51,8 @@ def of_onnx(folder: Path, threads: int) -> Write:
 
         def tokens() -> Any:
             for _ in range(count):
+                if generator.is_done():  # it would go on with the end token for ever
+                    return
                 generator.generate_next_token()
                 yield int(generator.get_next_tokens()[0])
 
