@@ -41,9 +41,9 @@ def open_model(
         if (served := own_server.model(settings, name, own)) is not None:
             return served
     with Meter() as meter:
-        opened = assemble.open_named(name, settings, meter)
-    model = opened.model
-    if explain:
+        opened = assemble.open_named(name, settings, meter) if explain else None
+        model = opened.model if opened is not None else assemble.open_model(name, settings, meter)
+    if opened is not None:
         tell(opened.explanation)
     for note in model.info.notes:
         print(note, file=sys.stderr)

@@ -127,7 +127,8 @@ class Planner:
 
     def _backend(self, facts: ModelFacts) -> BackendChoice:
         wanted = OF_SETTING.get(self.settings.backend)
-        return choose((facts.format,), self.machine.apple_silicon, wanted, self._installed)
+        other = wanted if wanted != facts.format else None
+        return choose((facts.format,), self.machine.apple_silicon, other, self._installed)
 
     def _best(self, facts: ModelFacts) -> Placement:
         """The first candidate that fits, or the last."""

@@ -114,7 +114,7 @@ def _name(path: Path) -> str:
 def _named(entry: Entry) -> Iterator[Candidate]:
     for name in (entry.asked,) if entry.asked else entry.quantizations:
         held = download.held(entry.at(name))
-        if held is not None and held.format == "gguf":
+        if held is not None:
             facts, path = msgspec.structs.replace(facts_of(held.path), quantization=name), str(held.path)
         elif not entry.parameters:  # nothing to guess from: only the header tells
             continue
