@@ -71,6 +71,10 @@ class Actions:
 
     def cancel(self) -> None:
         self._app.models.cancel()
+        if self._app.controller.model is None:
+            name = self._app.chat_screen.header.model
+            words = f"Gave {name} up; what is there of it is kept. /retry goes on with it   ^O takes another model"
+            self._app.chat_screen.show_notice(words)
 
     async def uncut(self) -> None:
         await self._app.controller.uncut()

@@ -135,9 +135,9 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         name="retry",
         title="Try again",
-        help="After an error: load the model again if that failed, and answer the last message.",
+        help="After an error: get or load the model again if that failed, and answer the last message.",
         slash="retry",
-        when=lambda situation: situation.state == "failed",
+        when=lambda situation: situation.state == "failed" or not (situation.has_model or situation.opening),
     ),
     Command(
         name="rename",

@@ -70,7 +70,7 @@ class Opening:
     def _report(self, loop: asyncio.AbstractEventLoop, label: str, done: int, total: int) -> None:
         """In the thread; raises Cancelled there."""
         if self._cancelled.is_set():
-            raise Cancelled(f"Stopped fetching {self.name}; the next time goes on from where it was.")
+            raise Cancelled(f"Gave {self.name} up.")
         now = time.monotonic()
         if label != self._began[0]:
             self._began = (label, now, done)

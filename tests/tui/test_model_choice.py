@@ -36,6 +36,26 @@ async def test_a_download_is_stopped_by_a_key_and_the_model_before_goes_on(start
         assert running.texts[-1][1] == "still here"
 
 
+async def test_without_any_model_it_is_told_how_to_go_on(start) -> None:
+    model, again = ScriptedModel([["Here."]]), threading.Event()
+
+    def open_model(name, settings, report):  # type: ignore[no-untyped-def]
+        while not again.wait(0.02):
+            report("fetching big", 1, 1000)
+        return model
+
+    async with start(open_model=open_model) as running:
+        await running.until(lambda: running.app.models.opening)
+        await running.pilot.press("f6")
+        notice = running.app.chat_screen.query_one("#notice")
+        await running.until(lambda: "/retry" in str(notice.render()))
+        again.set()
+        await running.type("/retry")
+        await running.pilot.press("enter")
+        await running.ready()
+        assert not notice.has_class("-shown")
+
+
 async def test_a_model_is_closed_when_the_server_needs_it_no_more(start) -> None:
     models = {"default": ScriptedModel([["a"]], name="a"), "b": ScriptedModel([["b"]], name="b")}
     server, done = FakeServer(), asyncio.Event()
