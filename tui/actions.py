@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from tui.styles.themes import THEMES
+from edgellm.errors import RequestError
+from tui.styles.themes import NAMES, opposite
 
 if TYPE_CHECKING:
     from tui.app import ChatApp
@@ -109,8 +110,10 @@ class Actions:
         self._app.chat_screen.set_class(hidden, "-no-list")
         self._app.remember("list", not hidden)
 
-    def switch_theme(self) -> None:
-        self._app.theme = next(theme.name for theme in THEMES if theme.name != self._app.theme)
+    async def switch_theme(self, name: str) -> None:
+        if name and name.lower() not in NAMES:
+            raise RequestError(f"There is no theme {name}. There are: {', '.join(NAMES)}.")
+        self._app.theme = name.lower() or opposite(self._app.theme)
         self._app.remember("theme", self._app.theme)
 
     def command_palette(self) -> None:

@@ -32,8 +32,9 @@ from tui.serving import Serving
 from tui.start import Start
 from tui.store.refusal import Closed
 from tui.store.store import Store
-from tui.styles.themes import THEMES
+from tui.styles.themes import NAMES, THEMES
 from tui.submitting import Submitting
+from tui.suggesting import Suggesting
 from tui.widgets import signals
 
 if TYPE_CHECKING:
@@ -74,7 +75,7 @@ class ChatApp(App[None]):
         self.chat_screen = ChatScreen(start.settings.model, start.settings.offline)
         self.models = ModelChoice(self.controller, start.settings, start.open_model, self._fetching)
         self.composer = Composer(self.controller, self.chat_screen.prompt, self._tell)
-        self.submitting = Submitting(self)
+        self.submitting, self.suggesting = Submitting(self), Suggesting(self)
         self.dialogs = Dialogs(self)
         self.actions = Actions(self)
         self.serving = Serving(self, start.server)
@@ -133,7 +134,7 @@ class ChatApp(App[None]):
         from tui.store import presets
 
         kept = await self.store.read(presets.preferences)
-        if kept.get("theme") in {theme.name for theme in THEMES}:
+        if kept.get("theme") in NAMES:
             self.theme = str(kept["theme"])
         self.chat_screen.set_class(kept.get("list") is False, "-no-list")
         if self.start.any_model and isinstance(kept.get("model"), str):
@@ -252,7 +253,7 @@ class ChatApp(App[None]):
 
     @on(signals.Drafted)
     def _drafted(self, event: signals.Drafted) -> None:
-        work: Any = partial(self._suggest, event.text)
+        work: Any = partial(self.suggesting.offer, event.text)
         self.run_worker(work, exclusive=True, group="suggest")
         if self._draft_timer is None:  # not later for somebody who never pauses
             self._draft_timer = self.set_timer(DRAFT_S, self._keep)
@@ -260,12 +261,6 @@ class ChatApp(App[None]):
     def _keep(self) -> None:
         self._draft_timer = None
         self.do(self.composer.keep())
-
-    async def _suggest(self, text: str) -> None:
-        from tui import slash
-
-        offered = slash.suggestions(text, self.situation) or await self.composer.files(text)
-        self.chat_screen.suggest(offered if self.chat_screen.prompt.text == text else ())
 
     @on(signals.ChatChosen)
     def _chat_chosen(self, event: signals.ChatChosen) -> None:

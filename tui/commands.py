@@ -230,9 +230,10 @@ COMMANDS: tuple[Command, ...] = (
     Command(
         name="switch_theme",
         title="Theme: dark or light",
-        help="Change between the dark and the light theme.",
+        help="Change between dark and light, or take another theme by its name.",
         keys=("f4",),
         slash="theme",
+        argument="NAME",
         group="App",
     ),
     Command(

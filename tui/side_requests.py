@@ -27,6 +27,8 @@ _SUMMARY = (
 _BEGINS = re.compile(r"\W*(?:sure|certainly|of course|okay|here)\b", re.IGNORECASE)
 _INTRODUCES = re.compile(r"\btitle\b|:\s*\Z", re.IGNORECASE)
 """Together: how small models begin that do not begin with the title."""
+_ABOUT = re.compile(r"\btitle\b.*\b(?:conversation|chat|discussion)\b", re.IGNORECASE)
+"""Nor is it one where the title is talked about."""
 
 
 async def title(model: Model, conversation: Conversation) -> str:
@@ -77,7 +79,7 @@ def clean_title(text: str) -> str:
 def _bare(line: str) -> str:
     """A line without what introduces a title or surrounds it; "" for one that only introduces."""
     line = re.sub(r"^\W*title\s*:", "", line.strip(), flags=re.IGNORECASE)
-    if _BEGINS.match(line) and _INTRODUCES.search(line):
+    if _ABOUT.search(line) or (_BEGINS.match(line) and _INTRODUCES.search(line)):
         quoted = re.search(r'["“„«]([^"”“»]{2,})["”“»]', line)
         line = quoted[1] if quoted else line.partition(":")[2]
     return " ".join(line.lstrip("# ").strip("\"'`*_“”„«» .").split())

@@ -221,6 +221,8 @@ async def test_search_finds_a_message_and_opens_it(start) -> None:
         await running.until(lambda: bool(screen._hits))
         await running.pilot.press("enter")
         await running.until(lambda: running.texts[:1] == [("user", "Where are my quinces?")])
+        await running.until(lambda: running.app.query_one(Question).has_class("-found"))
+        assert running.app.chat_screen.prompt.has_focus
 
 
 async def test_keys_of_commands_rest_while_a_dialog_is_open(start) -> None:
@@ -381,6 +383,12 @@ async def test_letters_go_to_the_prompt_wherever_the_focus_is(start) -> None:
         running.app.chat_screen.chats.focus()
         await running.pilot.press("z", "o")
         await running.until(lambda: running.app.chat_screen.prompt.text == "zo")
+        running.app.query_one(Answer).focus()
+        await running.pilot.pause()
+        for letter in "a rec":  # all there before the app comes to the first
+            running.app.post_message(Key(letter if letter != " " else "space", letter))
+        await running.until(lambda: running.app.chat_screen.prompt.text == "zoa rec")
+        assert running.app.controller.path[-1].of == 1
         running.app.query_one(Question).focus()
         await running.pilot.press("e")  # the message's own key
         await running.until(lambda: running.app.chat_screen.prompt.text == "Hello")
@@ -480,3 +488,23 @@ async def test_the_writing_of_a_summary_is_stopped_by_escape(start) -> None:
         await running.pilot.press("escape")
         await running.until(lambda: not controller.summing)
         assert controller.state == "idle" and running.app.screen is running.app.chat_screen
+
+
+async def test_a_theme_is_offered_taken_and_remembered(start) -> None:
+    async with start() as running:
+        await running.ready()
+        await running.pilot.press("f4")
+        await running.until(lambda: running.app.theme == "light")
+        await running.type("/theme no")
+        await running.until(lambda: running.app.chat_screen.suggestions.display)
+        await running.pilot.press("enter")
+        assert running.app.chat_screen.prompt.text == "/theme nord"
+        await running.pilot.press("enter")
+        await running.until(lambda: running.app.theme == "nord")
+        await running.say("Still readable?")
+        await running.type("/theme pink")
+        await running.pilot.press("enter")
+        await running.until(lambda: any("nord" in note.message for note in running.app._notifications))
+    async with start() as again:
+        await again.ready()
+        assert again.app.theme == "nord"

@@ -199,7 +199,7 @@ class ChatScreen(Screen[None]):
         wanted = self.prompt.has_focus or event.key in self.active_bindings
         if event.is_printable and event.character and not wanted:
             event.stop()
-            self.prompt.focus()
+            self.set_focus(self.prompt)  # at once: the next letter may be a key of the message that had the focus
             self.prompt.insert(event.character)
 
     def on_click(self, event: object) -> None:

@@ -1,8 +1,11 @@
-"""The dark and the light theme: neutral greys and one accent."""
+"""The dark and the light theme of our own, neutral greys and one accent; well-known ones with the colours we need."""
 
 from __future__ import annotations
 
-from textual.theme import Theme
+from dataclasses import replace
+
+from textual.color import Color
+from textual.theme import BUILTIN_THEMES, Theme
 
 DARK = Theme(
     name="dark",
@@ -72,4 +75,58 @@ LIGHT = Theme(
     },
 )
 
-THEMES = (DARK, LIGHT)
+KNOWN = (
+    "catppuccin-latte",
+    "catppuccin-mocha",
+    "dracula",
+    "gruvbox",
+    "monokai",
+    "nord",
+    "rose-pine",
+    "solarized-dark",
+    "solarized-light",
+    "tokyo-night",
+)
+"""Of those that come with Textual."""
+_BEHIND = (
+    "scrollbar-background",
+    "scrollbar-background-hover",
+    "scrollbar-background-active",
+    "scrollbar-corner-color",
+)
+
+
+def _adapted(theme: Theme) -> Theme:
+    """With one accent, and what ours name besides."""
+    foreground, background = theme.foreground, theme.background
+    assert foreground and background, "those named above have both"
+    front, back = Color.parse(foreground), Color.parse(background)
+    muted, bar = front.blend(back, 0.4).hex, front.blend(back, 0.8).hex
+    chosen = Color.parse(theme.primary).blend(back, 0.7).hex
+    code = Color.parse(theme.secondary or theme.primary).blend(front, 0.4).hex
+    named = {
+        "text-muted": muted,
+        "text-code": code,
+        "code-keyword": theme.primary,
+        "code-string": theme.success or foreground,
+        "code-number": theme.warning or foreground,
+        "code-name": code,
+        "block-cursor-background": chosen,
+        "block-cursor-foreground": foreground,
+        "block-cursor-text-style": "none",
+        "scrollbar": bar,
+        "scrollbar-hover": muted,
+        "scrollbar-active": theme.primary,
+        **dict.fromkeys(_BEHIND, background),
+    }
+    return replace(theme, accent=theme.primary, variables={**theme.variables, **named})
+
+
+THEMES = (DARK, LIGHT, *(_adapted(BUILTIN_THEMES[name]) for name in KNOWN if name in BUILTIN_THEMES))
+NAMES = tuple(theme.name for theme in THEMES)
+
+
+def opposite(name: str) -> str:
+    """Of our own two, the one that is light where the theme called `name` is dark, or dark where that is light."""
+    now = next(theme for theme in THEMES if theme.name == name)
+    return LIGHT.name if now.dark else DARK.name

@@ -162,6 +162,8 @@ class Answer(Vertical, can_focus=True):
     def _draw_below(self) -> None:
         words = self._so_far() if self.live else self._over()
         self._below.display = bool(words)
+        self.set_class(not words, "-bare")
+        self._below.set_class(self.entry.reply.state != "failed", "-figures")
         self._below.update(words, layout=not self.live)
 
     def _so_far(self) -> Content:

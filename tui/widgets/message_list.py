@@ -21,6 +21,8 @@ WINDOW = 20
 NEAR = 3
 """Rows from an end at which more is mounted."""
 TICK_S = 0.1
+FOUND_S = 3.0
+"""How long a message stands out that was searched for."""
 
 
 class MessageList(VerticalScroll, can_focus=False):
@@ -79,7 +81,8 @@ class MessageList(VerticalScroll, can_focus=False):
             self.anchor(False)
             target = self._mounted[path[found].id]
             self.call_after_refresh(self.scroll_to_widget, target, animate=False, top=True)
-            target.focus(scroll_visible=False)
+            target.add_class("-found")
+            self.set_timer(FOUND_S, lambda: target.remove_class("-found"))
 
     def _focused(self, path: Sequence[Entry]) -> int | None:
         """The place of the message that has the focus, if `path` has one of the same conversation there."""
