@@ -20,6 +20,7 @@ from edgellm.server.documented import NDJSON_TYPE, answer
 from edgellm.server.library import Library, named
 from edgellm.server.line_stream import LineStream
 from edgellm.server.models import Models, plain_name
+from edgellm.server.ollama_digest import digest_of
 from edgellm.server.progress import Step, told
 
 router = APIRouter(prefix="/api")
@@ -116,9 +117,10 @@ async def _pulled(library: Library, name: str, models: Models) -> AsyncIterator[
 
 
 def _digest(name: str) -> str:
-    """By which clients tell one progress bar from another: the file's sum, or the model's name where none is known."""
+    """By which clients tell one progress bar from another: the file's sum, or its name's where none is known."""
     target = named(name)
-    return f"sha256:{target.sha256}" if isinstance(target, Entry) and target.sha256 else str(target)
+    known = target.sha256 if isinstance(target, Entry) else ""
+    return f"sha256:{known or digest_of(str(target))}"
 
 
 def _shaped(step: Step, digest: str) -> dict[str, Any]:

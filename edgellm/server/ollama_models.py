@@ -20,6 +20,7 @@ from edgellm.runtime.standing import Standing
 from edgellm.server.body import RequestBody
 from edgellm.server.documented import answer
 from edgellm.server.models import Models, standing_of
+from edgellm.server.ollama_digest import model_digest
 from edgellm.server.ollama_schemas import OllamaShowReply, OllamaTagsReply, OllamaVersionReply
 
 _FORMATS = {"llama.cpp": "gguf", "MLX": "mlx", "ONNX Runtime": "onnx"}
@@ -78,7 +79,7 @@ def _running(standing: Standing) -> dict[str, Any]:
     """`size` in bytes of all memory, `size_vram` of the GPU's alone."""
     info = standing.info
     expires = datetime.fromtimestamp(standing.expires_at, UTC) if standing.expires_at is not None else None
-    return _entry(info) | {
+    return _entry(standing) | {
         "size": standing.memory_bytes + standing.gpu_bytes or info.size_bytes,
         "size_vram": standing.gpu_bytes,
         "expires_at": _NEVER if expires is None else expires.isoformat().replace("+00:00", "Z"),
@@ -129,18 +130,19 @@ def _shown_info(info: ModelInfo) -> dict[str, Any]:
 def _listed(standing: Standing) -> dict[str, Any]:
     """As Ollama tells of models that are elsewhere."""
     if not standing.upstream:
-        return _entry(standing.info)
+        return _entry(standing)
     there = standing.info.name.removeprefix(f"{standing.upstream}/")
-    return _entry(standing.info) | {"remote_model": there, "remote_host": standing.upstream}
+    return _entry(standing) | {"remote_model": there, "remote_host": standing.upstream}
 
 
-def _entry(info: ModelInfo) -> dict[str, Any]:
+def _entry(standing: Standing) -> dict[str, Any]:
+    info = standing.info
     return {
         "name": info.name,
         "model": info.name,
         "modified_at": _when(info),
         "size": info.size_bytes,
-        "digest": "",
+        "digest": model_digest(standing),
         "details": _details(info),
     }
 

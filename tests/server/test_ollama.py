@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from collections.abc import Iterator
 from typing import Any
 
@@ -216,6 +217,8 @@ def test_models(client: ollama.Client) -> None:
     assert shown.modelinfo is not None
     assert shown.modelinfo["general.context_length"] == 512
     assert shown.modelinfo["general.basename"] == "echo"
+    assert re.fullmatch("[0-9a-f]{64}", client.list().models[0].digest or "")  # Ollama's command cuts a piece out
+    assert client.ps().models[0].digest == client.list().models[0].digest
     assert shown.capabilities == ["completion"]
     assert shown.parameters is not None
     assert "temperature 0.8" in shown.parameters.splitlines()
