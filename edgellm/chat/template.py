@@ -12,6 +12,7 @@ import msgspec
 from msgspec.structs import replace
 
 from edgellm.chat.jinja import JinjaTemplate
+from edgellm.chat.seats import Seats, seated, seats_of
 from edgellm.chat.shape import CallShape, shaped_messages, shaped_tools
 from edgellm.chat.told_tools import told_calls, told_tools
 from edgellm.chat.tools.family import Family, family_of
@@ -92,6 +93,7 @@ class ChatTemplate:
             messages = told_calls(messages, self.family.syntax)
         if tools and self._tells_tools:
             messages, tools = told_tools(messages, tools, self.family.syntax), ()
+        messages = seated(messages, lambda: self._seats)
         arguments = _checked(template_args or {})
         shaped = shaped_messages(messages, self._call_shape if _has_calls(messages) else _SHAPES[0])
         if not continue_last:
@@ -109,6 +111,10 @@ class ChatTemplate:
         context = self._tokens | own | arguments
         _check_unicode(context)
         return self._template.render(context)
+
+    @cached_property
+    def _seats(self) -> Seats:
+        return seats_of(lambda messages: self._shown(shaped_messages(messages, _SHAPES[0])))
 
     @cached_property
     def _tells_tools(self) -> bool:
@@ -142,11 +148,13 @@ class ChatTemplate:
         return shown or _SHAPES[0]
 
     def _taken(self, shaped: list[dict[str, Any]]) -> bool:
+        return self._shown(shaped) is not None
+
+    def _shown(self, shaped: list[dict[str, Any]]) -> str | None:
         try:
-            self._render(shaped, (), True, {})
+            return self._render(shaped, (), True, {})
         except TemplateError:
-            return False
-        return True
+            return None
 
     def _probe(self, shape: CallShape) -> str | None:
         try:

@@ -70,7 +70,11 @@ def test_mistral_style() -> None:
 
 def test_a_template_that_refuses_a_role_says_so_in_its_own_words() -> None:
     with pytest.raises(TemplateError, match="roles must alternate"):
-        template(MISTRAL).render([system("x"), user("Hi")])
+        template(MISTRAL).render([assistant("x"), user("Hi")])
+
+
+def test_instructions_without_a_role_of_their_own_are_the_users() -> None:
+    assert template(MISTRAL).render([system("x"), user("Hi")]) == "<s> [INST] x\n\nHi [/INST]"
 
 
 def test_a_model_without_a_template_gets_chatml() -> None:
