@@ -1,4 +1,4 @@
-"""`python -m scripts.benchmarks step|serving|startup|speculation|structured|tui|fit|backends|libraries|all` measures.
+"""`python -m scripts.benchmarks WHAT`, as `--help` lists it: measures.
 
 llama-server is not part of edgellm. To compare, build it from the source that llama-cpp-python was built of:
 
@@ -10,6 +10,7 @@ llama-server is not part of edgellm. To compare, build it from the source that l
 and name build/bin/llama-server with --llama-server. Let nothing else run meanwhile.
 
 `backends` compares one model in three formats; scripts/make_folders.py makes two of them, and `all` leaves it out.
+`replay` goes through what `speculation --json` wrote again, on a clock of its own: the same on every machine.
 """
 
 from __future__ import annotations
@@ -34,6 +35,7 @@ from scripts.benchmarks import (
     computer,
     fit,
     libraries,
+    replay,
     serving,
     speculation,
     startup,
@@ -54,7 +56,7 @@ def main(arguments: list[str] | None = None) -> int:
     facts = computer.describe() | _facts_of(options)
     for name, words in facts.items():
         print(f"{name + ':':14s}{words}", flush=True)
-    every = () if options.what != "all" else set(_SECTIONS) - {"backends"}
+    every = () if options.what != "all" else set(_SECTIONS) - {"backends", "replay"}
     sections = {name: measure(options) for name, measure in _SECTIONS.items() if options.what == name or name in every}
     rows = [row for more, _ in sections.values() for row in more]
     print(f"\n{render(rows)}")
@@ -124,6 +126,10 @@ def _speculation(options: argparse.Namespace) -> Section:
     return speculation.measure(setup, replace(plan, rounds=1, tokens=24, cases=1) if options.quick else plan, draft)
 
 
+def _replay(options: argparse.Namespace) -> Section:
+    return replay.measure(_model_file(options.model), options.answers, options.steps)
+
+
 def _structured(options: argparse.Namespace) -> Section:
     model, threads = _model_file(options.model), options.threads
     setup = Setup(model=model, threads=threads, context=options.context, parallel=1)
@@ -156,6 +162,7 @@ _SECTIONS: dict[str, Callable[[argparse.Namespace], Section]] = {
     "serving": _serving,
     "startup": _startup,
     "speculation": _speculation,
+    "replay": _replay,
     "tui": _tui,
     "structured": _structured,
     "fit": _fit,
@@ -176,7 +183,7 @@ def _model_file(name: str) -> Path:
 
 def _facts_of(options: argparse.Namespace) -> dict[str, str]:
     facts = {"command": f"scripts/bench {shlex.join(sys.argv[1:])}"}
-    if options.what not in ("startup", "tui"):
+    if options.what not in ("startup", "tui", "replay"):
         facts["threads"] = str(options.threads)
     if options.what == "libraries":
         facts["model"] = _model_file(options.model).name
@@ -197,12 +204,13 @@ def _parser() -> argparse.ArgumentParser:
     served = commands.add_parser("serving", help="first token, decoding, load and memory, against llama-server")
     start = commands.add_parser("startup", help="edgellm --help against a bare Typer app")
     guessed = commands.add_parser("speculation", help="guessing ahead, on against off, by kind of text")
+    again = commands.add_parser("replay", help="what speculation makes of recorded answers, on a clock of its own")
     formed = commands.add_parser("structured", help="decoding under a JSON schema, against without")
     planned = commands.add_parser("fit", help="memory and speed as predicted, against real runs")
     formats = commands.add_parser("backends", help="SmolLM2 on llama.cpp, and on the libraries of the folders named")
     drawn = commands.add_parser("tui", help="the chat app: first paint, CPU while it streams, long conversations, keys")
     forked = commands.add_parser("libraries", help="ik_llama.cpp against llama.cpp: perplexity, greedy tokens")
-    for command in (everything, step, served, start, guessed, formed, planned, formats, drawn, forked):
+    for command in (everything, step, served, start, guessed, again, formed, planned, formats, drawn, forked):
         command.add_argument("--json", type=Path, metavar="FILE", help="write all that was measured there")
         command.add_argument("--quick", action="store_true", help=_QUICK)
     for command in (everything, step):
@@ -221,6 +229,9 @@ def _parser() -> argparse.ArgumentParser:
         command.add_argument("--rival-rounds", type=_count, default=2, help="rounds for llama-server at most (2)")
         command.add_argument("--join", type=_files, default=(), metavar="FILE,FILE", help="one table of --json files")
     _add_backends(formats)
+    again.add_argument("answers", type=_file, metavar="FILE", help="what `speculation --json` wrote")
+    again.add_argument("--model", default="qwen-1.5b", metavar="NAME|PATH", help="the model that answered (qwen-1.5b)")
+    again.add_argument("--steps", type=_step_times, metavar="ROWS:MS,ROWS:MS", help="of other steps than FILE's")
     guessed.set_defaults(concurrency=(1,), rounds=5)
     for command in (everything, planned):
         add = command.add_argument
@@ -271,11 +282,23 @@ def _words(text: str) -> tuple[str, ...]:
 
 
 def _files(text: str) -> tuple[Path, ...]:
-    paths = tuple(Path(part) for part in _words(text))
-    for path in paths:
-        if not path.is_file():
-            raise argparse.ArgumentTypeError(f"there is no file {path}")
-    return paths
+    return tuple(_file(part) for part in _words(text))
+
+
+def _file(text: str) -> Path:
+    path = Path(text)
+    if not path.is_file():
+        raise argparse.ArgumentTypeError(f"there is no file {path}")
+    return path
+
+
+def _step_times(text: str) -> dict[int, float]:
+    """Milliseconds by rows, as `1:45,2:77`; one row must be among them."""
+    pairs = (part.split(":") for part in _words(text))
+    times = {_count(rows): float(milliseconds) for rows, milliseconds in pairs}
+    if 1 not in times or len(times) < 2 or min(times.values()) <= 0:
+        raise ValueError(text)
+    return times
 
 
 def _shard(text: str) -> tuple[int, int]:

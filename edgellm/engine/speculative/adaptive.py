@@ -11,7 +11,7 @@ from edgellm.engine.sequence import Sequence
 from edgellm.engine.speculative import forced
 from edgellm.engine.speculative.acceptance import Acceptance, Record
 from edgellm.engine.speculative.calibration import Calibration
-from edgellm.engine.speculative.controller import RISK, Candidate, Controller, Decision
+from edgellm.engine.speculative.controller import Candidate, Controller, Decision
 from edgellm.engine.speculative.copying import GROUPS, PRIORS, CopyTrail
 from edgellm.engine.speculative.costs import StepTimes
 from edgellm.engine.speculative.draft_model import DraftModel
@@ -25,16 +25,18 @@ from edgellm.model import SpeculationStatus
 LEAST_SURVIVAL = 0.02
 """A token less likely to be reached is not worth looking at."""
 
-_CONFIRMED = 10
-"""Guesses that must have come true in a row before any more of them count as sure."""
-
 _HASTE = 0.8
 """Of the time that plain steps would take for the rest of a request, as the least it may take with guesses."""
 
 _TELL_S = 20.0
 """Between two times that what was learned is kept."""
 
-_TYPICAL_TOKENS, _TYPICAL_WEIGHT = 128.0, 0.1
+_GOES_ON = 20
+"""Times as long as it has gone on, at most, that a copy is trusted to go on: words that an answer quotes soon end."""
+
+_SHORT_TOKENS, _SHORT_PART, _SHORT_STEP = 64.0, 0.2, 0.1
+"""An answer's length at first, the part of answers that may be shorter, and how fast it follows them."""
+
 _UNTIMED = "steps have not been timed yet"
 _NOTHING = Decision({}, 1.0, 0.0, _UNTIMED)
 
@@ -71,7 +73,7 @@ class AdaptiveProposer:
         self._drafting = ModelDrafting(drafter, times, self._controller) if drafter is not None else None
         self._clock = clock
         self._watched: dict[int, _Watched] = {}
-        self._typical = _TYPICAL_TOKENS
+        self._short = _SHORT_TOKENS
         self._calibrations: list[tuple[Calibration, Callable[[Mapping[int, float]], None]]] = []
         self._keep: Callable[[str, Record], None] = lambda name, record: None
         self._news, self._told = False, -inf
@@ -161,7 +163,8 @@ class AdaptiveProposer:
             self._drafting.release(sequence.id)
         if sequence.ended:
             self._news = True
-            self._typical += _TYPICAL_WEIGHT * (sequence.generated - self._typical)
+            # Rises and falls by turns until as many answers are shorter as should be.
+            self._short *= 1 + _SHORT_STEP * ((sequence.generated >= self._short) - (1 - _SHORT_PART))
 
     def _book(self, sequence: Sequence, account: LossAccount, tokens: int, began: float) -> None:
         loss = 1000 * (self._clock() - began) - tokens * self._decision.plain_ms
@@ -177,7 +180,7 @@ class AdaptiveProposer:
             return {}
         began = self._clock()
         drafts: dict[int, list[int]] = {}
-        candidates = [self._candidate(sequence, rows, began, drafts) for sequence in sequences]
+        candidates = [self._candidate(sequence, len(sequences), rows, began, drafts) for sequence in sequences]
         decision = self._controller.decide(candidates, rows)
         spent = self._ask_model(sequences, candidates, decision, drafts)
         if spent is not None:
@@ -188,30 +191,30 @@ class AdaptiveProposer:
         self._decision = decision
         return {id: drafts[id][:length] for id, length in decision.lengths.items()}
 
-    def _candidate(self, sequence: Sequence, rows: int, now: float, drafts: dict[int, list[int]]) -> Candidate:
+    def _candidate(
+        self, sequence: Sequence, base: int, rows: int, now: float, drafts: dict[int, list[int]]
+    ) -> Candidate:
         watched = self._watched[sequence.id]
         left = sequence.job.max_tokens - sequence.generated
         candidate = Candidate(sequence.id, watched.account, self._whole(sequence, watched, left, now))
         drafts[sequence.id] = tokens = []
-        if watched.trail is None:
+        if watched.trail is None or not self._controller.could_bear(candidate, base):
             return candidate
-        reached = likely = 1.0
+        reached = 1.0
         run = watched.forced.look(sequence) if watched.forced is not None else ()
-        confirmed = bool(run) or watched.trail.run >= _CONFIRMED
-        for token, mean, chance in islice(merged(run, watched.trail.guesses()), max(0, min(rows, left - 1))):
+        for token, chance in islice(merged(run, watched.trail.guesses()), max(0, min(rows, left - 1))):
             reached *= chance
-            likely *= mean
             if reached < LEAST_SURVIVAL:
                 break
             tokens.append(token)
             candidate.survival.append(reached)
-            candidate.sure += confirmed and likely >= 1 - RISK
         return candidate
 
     def _whole(self, sequence: Sequence, watched: _Watched, left: int, now: float) -> float:
-        """Milliseconds that the request takes in all, at least: a copy is likely to go on for as long as its source."""
-        copied = watched.trail.source_left if watched.trail is not None else 0
-        rest = min(left, max(0.0, self._typical - sequence.generated, copied))
+        """Milliseconds that the request takes in all, at least: a copy goes on for a while, if its source lasts."""
+        trail = watched.trail
+        copied = min(trail.source_left, _GOES_ON * trail.run) if trail is not None else 0
+        rest = min(left, max(0.0, self._short - sequence.generated, copied))
         return 1000 * (now - watched.account.began) + _HASTE * rest * self.times.at(1)
 
     def _ask_model(

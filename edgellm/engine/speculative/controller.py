@@ -8,15 +8,13 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence as Seq
 from dataclasses import dataclass, field
 from itertools import accumulate
+from math import inf
 
 from edgellm.engine.speculative.costs import StepTimes
-from edgellm.engine.speculative.loss_account import STAKE, LossAccount
+from edgellm.engine.speculative.loss_account import LossAccount
 
 BEGIN, GO_ON = 1.05, 1.0
 """Speedups expected of a round: to begin with drafts, and to go on with them."""
-
-RISK = 0.05
-"""The chance that counts as none where a round would cost a request more than its share."""
 
 
 @dataclass(slots=True)
@@ -31,13 +29,10 @@ class Candidate:
     whole: float
     survival: list[float] = field(default_factory=list)
     """That this token and all before it come true, seen with caution; falls."""
-    sure: int = 0
-    """So many of the first tokens come true, but for a chance of `RISK`."""
 
     @classmethod
     def of(cls, id: int, account: LossAccount, whole: float, chances: Iterable[float]) -> Candidate:
-        survival = list(accumulate(chances, lambda before, chance: before * chance))
-        return cls(id, account, whole, survival, sum(reached >= 1 - RISK for reached in survival))
+        return cls(id, account, whole, list(accumulate(chances, lambda before, chance: before * chance)))
 
 
 @dataclass(frozen=True, slots=True)
@@ -68,7 +63,7 @@ class Controller:
         """The best round of at most `rows` drafted tokens for `candidates`, all that decode in this step.
 
         `spent`: so many milliseconds went into drafts already; whatever verification gains is worth it, but what it
-        may lose comes on top of them, and nothing is staked.
+        may lose comes on top of them.
         """
         times, base = self._times, len(candidates)
         plain = times.at(base, base) + times.host * base
@@ -85,7 +80,6 @@ class Controller:
         sizes = self._sizes(base, len(order))
         speedup = {size: self.speedup(base, size, gains[size]) for size in sizes}
         best = sorted(sizes, key=lambda size: -speedup[size])
-        stakes = not self._could_begin(candidates, [size for size in sizes if speedup[size] >= BEGIN])
         reason = ""
         for size in best:
             lengths = _lengths(order[:size])
@@ -93,12 +87,19 @@ class Controller:
             if speedup[size] < bar:
                 reason = reason or "not worth it here"
                 break
-            if self._bearable(candidates, size, lengths if stakes else {}, spent):
+            worst = times.at(base + size, base) - times.at(base, base) + (spent or 0.0)
+            if all(worst <= each.account.left(each.whole) for each in candidates):
                 self._on.update(lengths)
                 return Decision(lengths, speedup[size], plain)
             reason = "enough was lost in this request"
         self._on.difference_update(candidate.id for candidate in candidates)
         return Decision({}, 1.0, plain, reason)
+
+    def could_bear(self, candidate: Candidate, base: int) -> bool:
+        """Whether any round of `base` sequences is within the candidate's bounds; else nothing is guessed for it."""
+        at, points = self._times.at, self._times.points
+        least = min((at(point, base) for point in points if point > base), default=inf) - at(base, base)
+        return least <= candidate.account.left(candidate.whole)
 
     def speedup(self, base: int, size: int, gain: float, drafting: float = 0.0) -> float:
         """S: of `base` sequences that verify `size` tokens of which `gain` come true; `drafting` in milliseconds."""
@@ -113,22 +114,6 @@ class Controller:
         if 0 < most < (self._times.points[-1] - base) and most not in sizes:
             sizes.append(most)
         return sizes
-
-    def _could_begin(self, candidates: Seq[Candidate], sizes: Iterable[int]) -> bool:
-        """Whether some of these rounds is within every sequence's share, come what may."""
-        base, at = len(candidates), self._times.at
-        worst = min((at(base + size, base) for size in sizes), default=0.0) - at(base, base)
-        return all(each.account.could_begin(worst, each.whole) for each in candidates)
-
-    def _bearable(self, candidates: Seq[Candidate], size: int, lengths: Mapping[int, int], spent: float | None) -> bool:
-        """Whether every sequence of the step, with a draft or without, can bear that the drafts are wrong."""
-        base, at = len(candidates), self._times.at
-        plain, took = at(base, base), at(base + size, base) + (spent or 0.0)
-        surely = {each.id: 1 + min(each.sure, lengths.get(each.id, 0)) for each in candidates}
-        stake = STAKE if spent is None else 0.0
-        return all(
-            each.account.allows(took - plain, took - plain * surely[each.id], each.whole, stake) for each in candidates
-        )
 
 
 def _lengths(order: Iterable[tuple[float, int, int]]) -> dict[int, int]:

@@ -10,7 +10,7 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence as Seq
 from dataclasses import dataclass
 
-from edgellm.engine.speculative.acceptance import Acceptance, cautious
+from edgellm.engine.speculative.acceptance import Acceptance
 from edgellm.engine.speculative.edits import Edit, Edits
 from edgellm.engine.speculative.mentions import Mentions, Piece
 from edgellm.engine.speculative.ngram import ORDERS, SuffixIndex
@@ -107,17 +107,20 @@ class CopyTrail:
         """Tokens of the text as it was in the beginning that a copy has still before it; 0 if nothing is copied."""
         return max(0, self._given - self._cursor.place) if self._cursor is not None else 0
 
-    def guesses(self) -> Iterator[tuple[int, float, float]]:
-        """The tokens expected next, each with the chance that it comes true if all before it do, as seen so far and
-        with caution; ends with the text.
+    def guesses(self) -> Iterator[tuple[int, float]]:
+        """The tokens expected next, each with the chance, seen with caution, that it comes true if all before it do;
+        ends with the text.
         """
         if (cursor := self._cursor) is None:
             return
         ahead = Cursor(cursor.place, cursor.length, cursor.edit, cursor.inside, cursor.start)
+        known: dict[int, float] = {}
         while self._settle(ahead):
             token, kind = self._next(ahead)
-            mean, counts = self._acceptance.estimate(kind, self.own)
-            yield token, mean, cautious(mean, counts)
+            chance = known.get(kind)
+            if chance is None:
+                chance = known[kind] = self._acceptance.chance(kind, self.own)
+            yield token, chance
             self._follow(ahead)
 
     # -- judging ------------------------------------------------------------------------------------------------

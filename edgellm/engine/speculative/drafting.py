@@ -17,7 +17,7 @@ LONGEST = 16
 _CLASSES = 10
 _UNTIMED = "the draft model has not been timed yet"
 _FRESH = 16
-"""Steps for which the best speedup is remembered; step times move slowly."""
+"""Steps for which the best speedup is remembered, as step times move slowly, and what the draft model lacks."""
 
 _ASSUMED = 0.6
 """Acceptance before any was seen."""
@@ -43,6 +43,9 @@ class _Own:
     probes: Probes = field(default_factory=Probes)
     on: bool = False
     probing: bool = False
+    lag: int | None = None
+    looked: int = 0
+    """At so many tokens of the sequence its `lag` was looked up."""
     guess: ModelGuess | None = None
 
 
@@ -146,9 +149,11 @@ class ModelDrafting:
     # -- deciding -----------------------------------------------------------------------------------------------
 
     def _ask(self, sequence: Sequence, base: int, allowed: float) -> Ask | None:
-        own = self._own.setdefault(sequence.id, _Own(self.acceptance.own()))
+        own = self._own.get(sequence.id)
+        if own is None:
+            own = self._own[sequence.id] = _Own(self.acceptance.own())
         left = sequence.job.max_tokens - sequence.generated - 1
-        lag = self.drafter.lag(sequence.id, sequence.tokens)
+        lag = self._lag(sequence, own)
         if lag is None or left < 1:
             return None
         assert self.catch_up_ms is not None and self._times.draft is not None
@@ -162,8 +167,16 @@ class ModelDrafting:
         most = min(most, int(max(0.0, allowed - catch_up) / self._draft_ms(base)))
         if not most or not (own.on or own.probes.due()):
             return None
-        own.probing = not own.on
+        own.probing, own.lag = not own.on, None
         return Ask(sequence.id, sequence.tokens, most)
+
+    def _lag(self, sequence: Sequence, own: _Own) -> int | None:
+        """What the draft model lacks; while it is not asked, looked up every few steps only: it grows with the text."""
+        length = len(sequence.tokens)
+        if own.on or own.lag is None or length - own.looked >= _FRESH:
+            own.lag, own.looked = self.drafter.lag(sequence.id, sequence.tokens), length
+            return own.lag
+        return own.lag + length - own.looked
 
     def _best(self, base: int, alpha: float) -> float:
         """Asked at every step, where a step may take two milliseconds: what it was a moment ago will do."""

@@ -6,10 +6,10 @@ from bisect import bisect_right
 from collections.abc import Iterator, Sequence as Seq
 
 from edgellm.engine.sequence import Sequence
-from edgellm.engine.speculative.acceptance import Acceptance, cautious
+from edgellm.engine.speculative.acceptance import Acceptance
 
-Guess = tuple[int, float, float]
-"""A token, the chance that it comes true if all before it do, and the same with caution."""
+Guess = tuple[int, float]
+"""A token, and the chance, seen with caution, that it comes true if all before it do."""
 
 _PLACES = (0, 1, 4)
 GROUPS = (len(_PLACES),)
@@ -40,19 +40,18 @@ class ForcedRun:
 
     def _guesses(self) -> Iterator[Guess]:
         for place, token in enumerate(self._run):
-            mean, counts = self._acceptance.estimate(_kind(place), self._own)
-            yield token, mean, cautious(mean, counts)
+            yield token, self._acceptance.chance(_kind(place), self._own)
 
 
 def merged(forced: Seq[Guess], copied: Iterator[Guess]) -> Iterator[Guess]:
     """The forced run; with the better chance of both where a copy agrees, and then the rest of that copy."""
-    for token, mean, chance in forced:
+    for token, chance in forced:
         also = next(copied, None)
         if also is not None and also[0] == token:
-            mean, chance = max(mean, also[1]), max(chance, also[2])
+            chance = max(chance, also[1])
         else:
             copied = iter(())
-        yield token, mean, chance
+        yield token, chance
     yield from copied
 
 

@@ -5,12 +5,6 @@ from __future__ import annotations
 SHARE = 0.01
 """Of a request's time that speculation may lose in all."""
 
-STAKE = 0.003
-"""Of a request's time that one more round may lose beyond the share, if what is nearly sure turns out wrong.
-
-Only where otherwise no round could ever begin: in short requests on machines where two rows cost two steps.
-"""
-
 _PLANNED = 0.9
 """Of the share, as far as rounds go knowingly: decodes take a little more or less time than expected."""
 
@@ -31,26 +25,9 @@ class LossAccount:
         self.saved = 0.0
         self.worst = 0.0
 
-    def allows(self, worst: float, likely: float, whole: float, stake: float = STAKE) -> bool:
-        """Whether a round is within bounds, in a request that takes `whole` milliseconds from beginning to end.
-
-        It loses `worst` milliseconds if nothing of it comes true, and at most `likely` if what is nearly sure does.
-        """
-        share = SHARE * whole
-        return (
-            self.balance <= share
-            and self.balance + likely <= _PLANNED * share
-            and self.balance + worst <= share + stake * whole
-        )
-
     def left(self, whole: float) -> float:
-        """Milliseconds that may be lost knowingly before the request's end."""
+        """Milliseconds that may be lost knowingly, in a request that takes `whole` of them from beginning to end."""
         return _PLANNED * SHARE * whole - self.balance
-
-    @staticmethod
-    def could_begin(worst: float, whole: float) -> bool:
-        """Whether a request that has lost and saved nothing yet can bear a round that loses `worst`, come what may."""
-        return worst <= _PLANNED * SHARE * whole
 
     def book(self, loss: float, ceiling: float) -> None:
         """A round took `loss` milliseconds more (less, if negative) than plain steps for the same tokens."""

@@ -6,7 +6,7 @@ from hypothesis import given, settings, strategies as st
 
 from edgellm.engine.speculative.controller import Candidate, Controller
 from edgellm.engine.speculative.costs import StepTimes
-from edgellm.engine.speculative.loss_account import SHARE, STAKE, LossAccount
+from edgellm.engine.speculative.loss_account import SHARE, LossAccount
 from tests.doubles.timed_engine import CURVES, jagged
 
 POINTS = (1, 2, 3, 4, 6, 8, 12, 16, 24, 32, 48, 64)
@@ -61,11 +61,17 @@ def test_a_short_request_stakes_less() -> None:
     assert drafted("jagged", candidate(0.95, whole=40_000)) == {1: 15}
 
 
-def test_what_is_sure_is_staked_where_nothing_could_begin_otherwise() -> None:
-    whole = 3_000.0
-    assert drafted("jagged", candidate(0.93, whole=whole)) == {}
-    assert drafted("jagged", candidate(0.97, whole=whole)) == {1: 1}
-    assert drafted("jagged", candidate(0.97, whole=2_000.0)) == {}
+def test_what_drafts_cost_counts_before_they_are_verified() -> None:
+    """One more row costs 32 ms, of which 0.9 % of 12,000 ms leave room, but not beside 80 ms of drafting."""
+    made = controller("jagged")
+    assert made.decide([candidate(0.97, 1, whole=12_000)], 63, spent=70.0).lengths == {1: 1}
+    assert made.decide([candidate(0.97, 1, whole=12_000)], 63, spent=80.0).lengths == {}
+
+
+def test_nothing_is_guessed_for_whom_no_round_is_bearable() -> None:
+    made = controller("jagged")
+    assert made.could_bear(candidate(0.9, whole=4_000), 1) and not made.could_bear(candidate(0.9, whole=3_000), 1)
+    assert not made.could_bear(candidate(0.9, whole=LONG), 64)
 
 
 def test_gains_are_staked_again() -> None:
@@ -115,7 +121,7 @@ def test_every_decision_keeps_to_rows_accounts_and_gain(
     for each in several:
         length = decision.lengths.get(each.id, 0)
         assert length <= len(each.survival)
-        assert each.account.balance + extra <= (SHARE + STAKE) * each.whole + 0.5
+        assert each.account.balance + extra <= SHARE * each.whole + 0.5
 
 
 def test_the_curve_is_the_measured_one() -> None:

@@ -51,18 +51,16 @@ def test_a_model_that_spells_it_otherwise_is_soon_believed() -> None:
     acceptance = Acceptance(GROUPS, priors=PRIORS)
     sequence = Sequence(job(of_schema(SCHEMA)), 260, lambda: 0.0)
     run = ForcedRun(acceptance)
-    (_, before, _), *_ = run.look(sequence)
+    (_, before), *_ = run.look(sequence)
     for _ in range(20):
         run.look(sequence)
         run.judge([999])
-    (_, after, _), *_ = run.look(sequence)
+    (_, after), *_ = run.look(sequence)
     assert after < 0.3 < before
 
 
 def test_a_copy_that_agrees_goes_on_behind_the_forced_run() -> None:
-    forced = [(1, 0.9, 0.8), (2, 0.9, 0.8)]
-    assert list(merged(forced, iter([(1, 0.5, 0.4), (2, 0.99, 0.95), (3, 0.6, 0.5)]))) == [
-        (1, 0.9, 0.8), (2, 0.99, 0.95), (3, 0.6, 0.5),
-    ]  # fmt: skip
-    assert list(merged(forced, iter([(1, 0.5, 0.4), (7, 0.9, 0.9), (3, 0.6, 0.5)]))) == forced
-    assert list(merged((), iter([(3, 0.6, 0.5)]))) == [(3, 0.6, 0.5)]
+    forced = [(1, 0.8), (2, 0.8)]
+    assert list(merged(forced, iter([(1, 0.4), (2, 0.95), (3, 0.5)]))) == [(1, 0.8), (2, 0.95), (3, 0.5)]
+    assert list(merged(forced, iter([(1, 0.4), (7, 0.9), (3, 0.5)]))) == forced
+    assert list(merged((), iter([(3, 0.5)]))) == [(3, 0.5)]

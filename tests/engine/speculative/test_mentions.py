@@ -66,7 +66,7 @@ def test_a_copy_is_doubted_where_it_comes_to_a_quoted_word() -> None:
         for token in begun:
             followed.append(token)
             trail.advance()
-        guess, mean, _ = next(trail.guesses())
+        guess, chance = next(trail.guesses())
         assert PIECES[guess] == b" perimeter"
-        sure.append(mean)
+        sure.append(chance)
     assert sure[1] < sure[0]

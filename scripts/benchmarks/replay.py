@@ -1,0 +1,147 @@
+"""Recorded answers gone through again on a clock of their own: what speculation makes of them where steps take exactly
+what one machine measured. Says the same on every machine, however busy.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator, Mapping
+from contextlib import closing
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import Any
+
+from edgellm.backends.base import Backend
+from edgellm.chat.prompt import render_input
+from edgellm.chat.template import ChatTemplate
+from edgellm.config import Settings
+from edgellm.engine.sequence import Job, Sequence
+from edgellm.engine.speculative.adaptive import AdaptiveProposer
+from edgellm.engine.speculative.costs import StepTimes
+from edgellm.engine.speculative.loss_account import SHARE, LossAccount
+from edgellm.engine.speculative.proposer import StepRecord
+from edgellm.request import GREEDY, ask
+from edgellm.runtime import model_backend
+from scripts.benchmarks.figures import spread
+from scripts.benchmarks.speculation import MARKS, OTHERS, every_case
+from scripts.benchmarks.table import NOTHING, Row
+
+_PREFILL = 0.2
+"""Of a plain step, for a token of a prompt."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recorded:
+    """One answer, in tokens."""
+
+    case: str
+    kind: str
+    prompt: list[int]
+    answer: list[int]
+
+
+@dataclass(frozen=True, slots=True)
+class Replayed:
+    """`speedup` of decoding over plain steps; `lost`, the loss account at its worst, as part of the request's time."""
+
+    case: str
+    kind: str
+    speedup: float
+    lost: float
+
+
+def measure(model: Path, file: Path, steps: Mapping[int, float] | None) -> tuple[list[Row], dict[str, Any]]:
+    """The plain answers in `file`, which `speculation --json` wrote, at `steps` (milliseconds by rows) or its own."""
+    raw = json.loads(file.read_text(encoding="utf-8"))["speculation"]
+    settings = Settings(context=512, parallel=1, threads=1).model_settings()
+    with closing(model_backend.load(model, settings)) as backend:
+        answers = list(_recorded(raw["answers"], backend))
+        pieces = list(backend.vocabulary.pieces())
+    steps = steps or {int(rows): ms for rows, ms in raw["status"]["step_ms"].items()}
+    replay = Replay(steps, pieces)
+    replayed = [replay.answer(number, each) for number, each in enumerate(answers)]
+    return rows_of(replayed), {"step_ms": dict(steps), "answers": [asdict(each) for each in replayed]}
+
+
+def _recorded(answers: list[dict[str, Any]], backend: Backend) -> Iterator[Recorded]:
+    """The first plain answer to each case."""
+    vocabulary = backend.vocabulary
+    template = ChatTemplate(vocabulary.template, "", "")
+    cases = {case.id: case for case in every_case()}
+    plain = {each["case"]: each for each in reversed(answers) if each["how"] == "off" and each["case"] in cases}
+    for id, each in sorted(plain.items()):
+        prompt = render_input(ask(cases[id].text).input, template, vocabulary)
+        yield Recorded(id, each["kind"], prompt, vocabulary.tokenize(each["text"], special=False, add_bos=False))
+
+
+class Replay:
+    """One model's speculation over answer after answer, so that it learns as it does in use."""
+
+    def __init__(self, steps: Mapping[int, float], pieces: list[bytes]) -> None:
+        self._true = StepTimes()
+        self._true.adopt(steps)
+        times = StepTimes()
+        times.adopt(steps)
+        self._now = 0.0
+        self._pieces = pieces
+        self._proposer = AdaptiveProposer(times, lambda: self._now, None, pieces.__getitem__)
+
+    def answer(self, id: int, recorded: Recorded) -> Replayed:
+        job = Job(
+            id=id, prompt=recorded.prompt, params=GREEDY, seed=0, max_tokens=len(recorded.answer), speculation="auto"
+        )
+        sequence = Sequence(job, len(self._pieces), lambda: self._now)
+        account = sequence.account = LossAccount(self._now)
+        plain_ms = self._true.at(1)
+        self._now += _PREFILL * plain_ms * len(recorded.prompt) / 1000
+        self._proposer.admit(sequence)
+        begin = self._now
+        while sequence.generated < len(recorded.answer):
+            self._step(sequence, recorded.answer)
+        self._proposer.release(sequence)
+        plain_s = plain_ms * len(recorded.answer) / 1000
+        return Replayed(
+            recorded.case,
+            recorded.kind,
+            speedup=plain_s / (self._now - begin),
+            lost=account.worst / 1000 / (self._now - account.began),
+        )
+
+    def _step(self, sequence: Sequence, answer: list[int]) -> None:
+        left = answer[sequence.generated :]
+        draft = self._proposer.propose([sequence], self._true.points[-1] - 1).get(sequence.id, [])
+        right = next((at for at, pair in enumerate(zip(draft, left, strict=False)) if pair[0] != pair[1]), len(draft))
+        milliseconds = self._true.at(1 + len(draft))
+        self._now += milliseconds / 1000
+        sequence.tokens += left[: right + 1]
+        self._proposer.commit(sequence, len(draft), right)
+        seconds = milliseconds / 1000
+        self._proposer.stepped(StepRecord(1 + len(draft), len(draft), right + 1, seconds, seconds))
+
+
+def rows_of(replayed: list[Replayed]) -> list[Row]:
+    """For each kind of text, the speedups and the loss account."""
+    rows = []
+    for kind in dict.fromkeys(each.kind for each in replayed):
+        speedups = spread([each.speedup for each in replayed if each.kind == kind])
+        worst = max(each.lost for each in replayed if each.kind == kind)
+        mark = MARKS.get(kind, OTHERS)
+        assert speedups is not None
+        rows.append(
+            Row(
+                name=f"{kind}: on against off, replayed",
+                ours=NOTHING,
+                ratio=speedups,
+                target=f">= {mark:.2f}x",
+                met=speedups.median >= mark,
+            )
+        )
+        rows.append(
+            Row(
+                name=f"{kind}: loss account at its worst",
+                ours=f"{100 * worst:.2f} %",
+                target=f"<= {100 * SHARE:.0f} %",
+                met=worst <= SHARE,
+            )
+        )
+    return rows
