@@ -71,7 +71,7 @@ def ask(url: str, api_key: str, called: str, limit_s: float, key_advice: str = K
             if len(body) > _MOST_BYTES or time.monotonic() > began + limit_s:
                 raise UpstreamTimeout(f"{called} does not come to the end of its list of models.")
     text = body.decode("utf-8", "replace")
-    if response.is_error:
+    if not response.is_success:
         said, retry_after = without_key(text, api_key), response.headers.get("retry-after")
         raise refusal(called, response.status_code, said, retry_after, key_advice)
     entries = entries_of(text, called)

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 KEY_VARIABLE = "OPENAI_API_KEY"
 """Where other programs look for a key too."""
 USUAL = Patience()
+_IDLE = 20
 _LISTING_S = 10.0
 """How long a list of models may take to come, once there is a connection."""
 
@@ -175,7 +176,10 @@ class OpenAIServer:
             timeout = httpx.Timeout(None, connect=self._patience.connect_s)  # the rest is the clock's
             # A proxy that leads out of this network does not lead back to this machine.
             self._client = httpx.AsyncClient(
-                headers=headers_of(self._key), timeout=timeout, trust_env=not is_here(self.url)
+                headers=headers_of(self._key),
+                timeout=timeout,
+                limits=httpx.Limits(max_connections=None, max_keepalive_connections=_IDLE),  # queues are the server's
+                trust_env=not is_here(self.url),
             )
         return self._client
 
@@ -193,7 +197,7 @@ class OpenAIServer:
         response = await self._sent("GET", f"{self.url}/models", patience=patience)
         if response.status_code in (404, 405) and self._info.name:
             return []  # a server without a list may have the model all the same
-        if response.is_error:
+        if not response.is_success:
             raise self._refused(response, response.text)
         return entries_of(response.text, self._called)
 
@@ -222,7 +226,7 @@ class OpenAIServer:
         response = await self._sent("POST", f"{self._root}{path}", body)
         if response.status_code in (404, 405, 501) and "model" not in response.text:
             raise Unsupported(f"{self._called} has no {path}: it does not tell its tokens")
-        if response.is_error:
+        if not response.is_success:
             raise self._refused(response, response.text)
         with told(self._called, self.url):
             answer = response.json()
@@ -246,7 +250,7 @@ class OpenAIServer:
             request = client.build_request("POST", f"{self.url}{path}", json=body)
             response = await clock.bounded(client.send(request, stream=True))
         try:
-            if response.is_error:
+            if not response.is_success:
                 with told(self._called, self.url):
                     text = (await clock.bounded(response.aread())).decode("utf-8", "replace")
                 raise self._refused(response, text)

@@ -43,6 +43,8 @@ def refusal(
     message = f"{called} answered {status}: {said}" if said else f"{called} answered {status} without a reason"
     if status in (401, 403):
         return KeyRefused(f"{message}. {key_advice}")
+    if status < 400:
+        return UpstreamFailed(f"{message}. Check the URL: this one leads elsewhere.")
     if status == 404:
         return ModelNotFound(f"{message}. Check the URL and the model's name.")
     if status == 429:

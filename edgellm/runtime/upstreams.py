@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from edgellm.catalog import catalog as catalogs
 from edgellm.catalog.catalog import Catalog
-from edgellm.catalog.reference import UpstreamReference
+from edgellm.catalog.reference import Reference, UpstreamReference
+from edgellm.catalog.upstream import Upstream
 from edgellm.config import Settings
 from edgellm.errors import ModelNotFound, NotEnoughMemory
 from edgellm.remote.flavour import shown_as
@@ -16,8 +17,8 @@ from edgellm.runtime.upstream_twins import twin
 def meant(name: str, settings: Settings, lookout: Lookout | None = None) -> UpstreamReference | None:
     """The model of an upstream that `name` means; None for all other names, and for those that mean nothing.
 
-    Of an alias that may mean several models it is the one that would be used now; that asks upstreams, and blocks.
-    Raises ConfigError.
+    Of an alias that may mean several models it is the one that would be used now, of NAME/ the only one there is: both
+    ask upstreams, and block. Raises ConfigError, and ModelNotFound where NAME/ has several.
     """
     known = catalogs.current()
     if not known.upstreams:
@@ -26,14 +27,32 @@ def meant(name: str, settings: Settings, lookout: Lookout | None = None) -> Upst
         candidates = known.candidates(name)
     except ModelNotFound:
         return None
-    if len(candidates) == 1:
-        return candidates[0] if isinstance(candidates[0], UpstreamReference) else None
     if not any(isinstance(each, UpstreamReference) for each in candidates):
         return None
+    found = candidates[0] if len(candidates) == 1 else _chosen(candidates, known, settings, lookout)
+    if not isinstance(found, UpstreamReference) or found.model:
+        return found if isinstance(found, UpstreamReference) else None
+    return _only_one(known.upstreams[found.upstream], settings, lookout) or found
+
+
+def _chosen(candidates: tuple[Reference, ...], known: Catalog, settings: Settings, lookout: Lookout | None) -> object:
     from edgellm.runtime.locate import choose
 
-    chosen = choose(candidates, known, settings, lookout=lookout).target
-    return chosen if isinstance(chosen, UpstreamReference) else None
+    return choose(candidates, known, settings, lookout=lookout).target
+
+
+def _only_one(upstream: Upstream, settings: Settings, lookout: Lookout | None) -> UpstreamReference | None:
+    """The only model that it offers; None where it does not answer: whoever asks it hears why. Raises ModelNotFound."""
+    for each in (lookout or Lookout(settings)).look([upstream]):
+        if each.answers and len(each.models) != 1:
+            names = ", ".join(shown_as(model.name) for model in each.models[:20]) or "none"
+            raise ModelNotFound(
+                f"The upstream {upstream.name} does not have one model, but these: {names}. Name one, as in "
+                f"{upstream.name}/MODEL."
+            )
+        if each.answers:
+            return UpstreamReference(upstream.name, shown_as(each.models[0].name))
+    return None
 
 
 def open_upstream(reference: UpstreamReference, settings: Settings) -> UpstreamModel:

@@ -27,6 +27,7 @@ from edgellm.remote.refusal import broken_off, refusal, seconds, without_key
     ("status", "body", "error", "words"),
     [
         (400, '{"error": {"message": "no such thing"}}', RequestError, "no such thing"),
+        (307, "", UpstreamFailed, "leads elsewhere"),
         (401, '{"error": "bad key"}', KeyRefused, "bad key. Give an API key"),
         (403, '{"error": "not yours"}', KeyRefused, "not yours"),
         (404, '{"detail": "not found"}', ModelNotFound, "not found"),

@@ -1,4 +1,4 @@
-"""What another server gives through `OpenAIServer`: of a stand-in for vLLM, or of a real server that is named.
+"""What vLLM gives through `OpenAIServer`: a stand-in for it, and a real one as well where it is named.
 
 `EDGELLM_TEST_UPSTREAM` is its address (docs/upstreams.md tells how vLLM runs on a processor), with a key in
 `EDGELLM_TEST_UPSTREAM_KEY` if it asks for one. It needs a context of at most 4096 tokens.

@@ -163,6 +163,17 @@ def test_which_model_is_meant() -> None:
     assert upstreams.meant("big", settings, asking(UpstreamFailed("gone"))) is None
 
 
+def test_the_only_model_need_not_be_named() -> None:
+    write('[upstreams.far]\nurl = "http://192.0.2.1:1"\nmodels = ["a*"]\n[aliases]\nmine = ["far/"]\n')
+    for name in ("far/", "mine"):
+        lookout = asking(listing("/data/a1", "b"))
+        assert upstreams.meant(name, Settings(), lookout) == UpstreamReference("far", "a1")
+    with pytest.raises(ModelNotFound, match="but these: a1, a2"):
+        upstreams.meant("far/", Settings(), asking(listing("a1", "a2")))
+    silent = asking(UpstreamFailed("gone"))
+    assert upstreams.meant("far/", Settings(), silent) == UpstreamReference("far", ""), "who asks it hears why"
+
+
 def test_without_upstreams_nothing_is_asked() -> None:
     assert upstreams.meant("far/x", Settings()) is None and upstreams.seen(Settings()) == ()
 

@@ -136,6 +136,7 @@ def test_an_upstream_that_dies_in_the_middle(far: VllmServer) -> None:
     [
         ((429, '{"error": {"message": "busy", "code": 429}}', {"retry-after": "17"}), 429, "queue_full", "17"),
         ((500, "oops", {}), 502, "upstream_failed", None),
+        ((307, "", {"location": "http://127.0.0.1:9/v1"}), 502, "upstream_failed", None),
         ((503, '{"error": {"message": "loading"}}', {}), 503, "unavailable", "1"),
         ((401, '{"error": {"message": "Incorrect key: sk-good"}}', {}), 502, "upstream_key_refused", None),
         ((400, '{"error": {"message": "no such thing"}}', {}), 400, "invalid_request", None),
