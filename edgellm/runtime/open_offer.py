@@ -33,7 +33,14 @@ def open_generator(found: Located, settings: Settings, machine: Machine) -> Open
     droppable = use.total - use.needed
     # A draft model's small context is within what a plan leaves free; its weights are not.
     draft = _size(drafter) if drafter is not None else 0
-    return Opened(model, use.needed + draft, use.gpu - use.remote, use.weights - droppable + draft, droppable)
+    return Opened(
+        model,
+        use.needed + draft,
+        use.gpu - use.remote,
+        use.weights - droppable + draft,
+        droppable,
+        on_servers=use.remote > 0,
+    )
 
 
 def _size(path: Path) -> int:

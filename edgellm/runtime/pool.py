@@ -207,11 +207,11 @@ class Pool:
         return Wish(id=id, key=waiter.key, size=size, arrived=waiter.arrived, load_s=expected_s)
 
     def _sized(self, opened: Opened) -> Size:
-        size = Size(opened.memory_bytes, opened.gpu_bytes)
+        size = Size(opened.memory_bytes, opened.gpu_bytes, int(opened.on_servers))
         if self._check:
             return size
         most = self._attainable()
-        return Size(min(size.memory, most.memory), min(size.gpu, most.gpu))
+        return Size(min(size.memory, most.memory), min(size.gpu, most.gpu), size.servers)
 
     def _admit(self, waiter: _Waiter) -> None:
         place = self._places[waiter.key]
@@ -291,12 +291,16 @@ class Pool:
     def _attainable(self) -> Size:
         """What a model can have at most: all but what is pinned."""
         left = self._size - total(place.size for place in self._places.values() if place.pinned)
-        return Size(max(0, left.memory), max(0, left.gpu))
+        return Size(max(0, left.memory), max(0, left.gpu), left.servers)
 
     def _too_large(self, wish: Wish) -> NotEnoughMemory:
         left = self._attainable()
         pinned = [place.resident.info.name for place in self._places.values() if place.pinned]
         beside = f" beside {', '.join(pinned)}" if pinned else ""
+        if wish.size.servers > left.servers:
+            return NotEnoughMemory(
+                f"RPC servers serve one model at a time, and these stay: {', '.join(pinned)}. Stop them first."
+            )
         kind, needed, room = "memory", wish.size.memory, left.memory
         if needed <= room:
             kind, needed, room = "GPU memory", wish.size.gpu, left.gpu

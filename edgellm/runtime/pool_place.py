@@ -43,7 +43,7 @@ class Place:
 
     @property
     def held(self) -> Held:
-        return Held(self.size.memory, self.size.gpu, self.opened.mapped_bytes)
+        return Held(self.size.memory, self.size.gpu, self.size.servers, self.opened.mapped_bytes)
 
     @property
     def seconds_left(self) -> float:
@@ -71,7 +71,7 @@ class Place:
         self.load_s = now - self.began
         self._rest(now)
         taken = _resident_bytes(self.resident.pid) - self.opened.droppable_bytes
-        self.size = Size(max(self.size.memory, taken), self.size.gpu)
+        self.size = Size(max(self.size.memory, taken), self.size.gpu, self.size.servers)
 
     def enter(self) -> None:
         self.running += 1

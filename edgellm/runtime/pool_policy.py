@@ -20,20 +20,25 @@ _FRESH_S = 10.0
 
 
 class Size(msgspec.Struct, frozen=True):
-    """Bytes of main memory and of the GPU's own; may be below 0, where more is taken than there is."""
+    """Bytes of main memory and of the GPU's own; may be below 0, where more is taken than there is.
+
+    `servers` is 1 for a model that RPC servers hold layers of, and in a room: they serve one model at a time.
+    """
 
     memory: int = 0
     gpu: int = 0
+    servers: int = 0
 
     def __add__(self, other: Size) -> Size:
-        return Size(self.memory + other.memory, self.gpu + other.gpu)
+        return Size(self.memory + other.memory, self.gpu + other.gpu, self.servers + other.servers)
 
     def __sub__(self, other: Size) -> Size:
-        return Size(self.memory - other.memory, self.gpu - other.gpu)
+        return Size(self.memory - other.memory, self.gpu - other.gpu, self.servers - other.servers)
 
     def fits(self, room: Size) -> bool:
         """What needs nothing of one kind fits although none of that is left."""
-        return (self.memory <= max(0, room.memory)) and (self.gpu <= max(0, room.gpu))
+        pairs = ((self.memory, room.memory), (self.gpu, room.gpu), (self.servers, room.servers))
+        return all(needed <= max(0, left) for needed, left in pairs)
 
 
 def total(sizes: Iterable[Size]) -> Size:

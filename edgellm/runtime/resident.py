@@ -41,3 +41,5 @@ class Opened(msgspec.Struct, frozen=True):
     gpu_bytes: int = 0
     mapped_bytes: int = 0
     droppable_bytes: int = 0
+    on_servers: bool = False
+    """Whether RPC servers hold some of it."""

@@ -53,4 +53,4 @@ class Room:
         held = list(held)
         mapped = sum(each.mapped for each in held) if _MAPPED_COUNTS_AS_FREE else 0
         memory_bytes = free + total(held).memory - mapped
-        return Size(min(memory_bytes, self._limit) if self._limit else memory_bytes, self._gpu)
+        return Size(min(memory_bytes, self._limit) if self._limit else memory_bytes, self._gpu, servers=1)

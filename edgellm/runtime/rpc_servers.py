@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import ipaddress
 import os
 import re
@@ -25,11 +26,17 @@ from edgellm.machine.machine import Machine
 CONNECT_S = 3.0
 ANSWER_S = 15.0
 """For all servers together, once they took the connection; loading the library is part of it."""
+_AGAIN_S = 4.0
+"""The same, for those that have answered before."""
 _FRESH_S = 5.0
 """How long an answer counts: one command plans several times."""
 MOST = 16  # GGML_RPC_MAX_SERVERS
 
 _VERSION = re.compile(r"version mismatch: ([\d.]+)")
+
+
+class _Busy(Unavailable):
+    """It takes connections and does not answer."""
 
 
 class Lent(msgspec.Struct, frozen=True):
@@ -92,7 +99,7 @@ def ask(endpoints: Sequence[str], answer_s: float = ANSWER_S) -> Lent:
             raise Unavailable(_lost(asked[-1] if asked else "", told.lost))
     memory = [told.memory for told in lines if told.memory is not None]
     if code is None:
-        raise Unavailable(
+        raise _Busy(
             f"The RPC server {asked[-1] if asked else endpoints[0]} took the connection and does not answer. It serves "
             "one model at a time: close the other program that uses it, or see whether another program has its port."
         )
@@ -110,9 +117,14 @@ def ask(endpoints: Sequence[str], answer_s: float = ANSWER_S) -> Lent:
 
 
 def _recently(endpoints: Sequence[str]) -> Lent:
+    """A model of ours that is to make room may have the servers: what they told before it did then holds."""
     known = _remembered.get(tuple(endpoints))
-    if known is None or time.monotonic() - known[0] > _FRESH_S:
-        known = _remembered[tuple(endpoints)] = time.monotonic(), ask(endpoints)
+    if known is None:
+        known = time.monotonic(), ask(endpoints)
+    elif time.monotonic() - known[0] > _FRESH_S:
+        with contextlib.suppress(_Busy):
+            known = time.monotonic(), ask(endpoints, _AGAIN_S)
+    _remembered[tuple(endpoints)] = known
     return known[1]
 
 

@@ -101,6 +101,15 @@ def test_gpu_memory_counts_by_itself() -> None:
     assert decide(seats, [wish("c", 5, size=Size(30, 0))], room, 99.0).unload == ("b",)
 
 
+def test_rpc_servers_change_hands() -> None:
+    room = Size(100, 0, 1)
+    seats = [Seat(key="a", size=Size(10, 0, 1)), Seat(key="b", size=Size(10))]
+    assert decide(seats, [wish("c", 5, size=Size(10, 0, 1))], room, 99.0).unload == ("a",)
+    assert decide(seats, [wish("c", 5, size=Size(10))], room, 99.0).load == ("c",)
+    pinned = [Seat(key="a", size=Size(10, 0, 1), pinned=True)]
+    assert decide(pinned, [wish("c", 5, size=Size(10, 0, 1))], room, 99.0).refuse == (1,)
+
+
 # -- simulated pools ------------------------------------------------------------------------------------------------
 
 LONGEST_RUN_S, LONGEST_LOAD_S, LEAVE_S = 5.0, 8.0, 0.5

@@ -105,6 +105,24 @@ def test_a_probe_that_breaks(monkeypatch: pytest.MonkeyPatch) -> None:
     assert "ended with code 5" in probed(monkeypatch, 5)
 
 
+def test_servers_that_a_model_of_ours_has_are_as_they_were(monkeypatch: pytest.MonkeyPatch) -> None:
+    answers = [lent(["127.0.0.1:1"]), rpc_servers._Busy("busy"), Unavailable("gone")]
+
+    def answer(*_: object) -> Lent:
+        found = answers.pop(0)
+        if isinstance(found, Exception):
+            raise found
+        return found
+
+    monkeypatch.setattr(rpc_servers, "ask", answer)
+    monkeypatch.setattr(rpc_servers, "_remembered", {})
+    monkeypatch.setattr(rpc_servers, "_FRESH_S", -1.0)
+    first, second = (with_servers(examples.machine(8), "127.0.0.1:1") for _ in range(2))
+    assert first.gpus == second.gpus and len(answers) == 1
+    with pytest.raises(Unavailable, match="gone"):
+        with_servers(examples.machine(8), "127.0.0.1:1")
+
+
 def test_each_device_of_a_server(monkeypatch: pytest.MonkeyPatch) -> None:
     with listening() as endpoint:
         told = [Told(own=2), Told(asking=endpoint), Told(memory=[(1, 2), (3, 4)])]
