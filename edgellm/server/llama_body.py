@@ -20,6 +20,7 @@ class LlamaOptions(Options):
     n_predict: Limit | None = None
     n_probs: Annotated[int, Field(ge=0, le=100)] | None = None
     return_tokens: bool | None = None
+    response_fields: Annotated[list[str], Field(max_length=100)] | None = None
 
     @property
     def is_silent(self) -> bool:

@@ -17,7 +17,8 @@ encode = msgspec.json.encode
 class Telling(msgspec.Struct, frozen=True):
     """What is told of every answer: `settings` and `truncated` at its end. A `silent` one has no text.
 
-    Without `scores`, probabilities are there for the ids of the tokens alone.
+    Without `scores`, probabilities are there for the ids of the tokens alone. `fields` are all that one body tells, if
+    any are named; a slash leads into an object.
     """
 
     model: str
@@ -25,6 +26,7 @@ class Telling(msgspec.Struct, frozen=True):
     truncated: bool
     silent: bool
     scores: bool
+    fields: tuple[str, ...] = ()
 
 
 class _Growing:
@@ -123,6 +125,7 @@ class LlamaWhole:
         self._growing = [_Growing(telling, index) for index in range(prompts)]
         self._bodies: list[dict[str, Any]] = [{} for _ in range(prompts)]
         self._is_list = is_list
+        self._fields = telling.fields
 
     def add(self, event: Event) -> None:
         growing = self._growing[event.choice]
@@ -133,4 +136,17 @@ class LlamaWhole:
             self._bodies[event.choice] = body | growing.probabilities(growing.logprobs)
 
     def body(self) -> bytes:
-        return encode(self._bodies if self._is_list else self._bodies[0])
+        bodies = [_only(self._fields, body) if self._fields else body for body in self._bodies]
+        return encode(bodies if self._is_list else bodies[0])
+
+
+def _only(fields: Sequence[str], body: dict[str, Any]) -> dict[str, Any]:
+    """Those of `fields` that there are, by the names they were asked for."""
+    told = {}
+    for field in fields:
+        value: Any = body
+        for step in field.split("/"):
+            value = value.get(step) if isinstance(value, dict) else None
+        if value is not None:
+            told[field] = value
+    return told

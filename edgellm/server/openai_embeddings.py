@@ -14,10 +14,11 @@ from starlette.responses import Response
 
 from edgellm.embedder import Embedder, Embeddings, Text
 from edgellm.errors import RequestError
-from edgellm.server.body import RequestBody
+from edgellm.server.body import Body, RequestBody
 from edgellm.server.computed import Computed
 from edgellm.server.documented import answer
 from edgellm.server.models import Models
+from edgellm.server.openai_chat import ContentPart
 from edgellm.server.openai_options import Count
 from edgellm.server.record import current
 from edgellm.server.truncation import Dropped, is_asked
@@ -28,8 +29,23 @@ MOST_INPUTS = 2048
 router = APIRouter(prefix="/v1")
 
 
+class InputObject(Body):
+    """A text as llama-server takes it too: plain, or in the parts of a message."""
+
+    prompt_string: str | None = None
+    content: list[ContentPart] | None = None
+
+    def text(self) -> str:
+        if (self.prompt_string is None) == (self.content is None):
+            raise RequestError("An input that is an object needs either 'prompt_string' or 'content'.")
+        return self.prompt_string or "".join(part.words() for part in self.content or ())
+
+
+One = str | InputObject | list[Count]
+
+
 class EmbeddingsBody(RequestBody):
-    input: str | list[Count] | list[str | list[Count]]
+    input: One | list[One]
     model: str | None = None
     encoding_format: Literal["float", "base64"] | None = None
     dimensions: Annotated[int, Field(ge=1, le=2**20)] | None = None
@@ -38,9 +54,9 @@ class EmbeddingsBody(RequestBody):
         """Raises RequestError for none or too many."""
         given: Any = self.input
         ids = isinstance(given, list) and bool(given) and isinstance(given[0], int)
-        texts: list[Text] = [given] if ids or isinstance(given, str) else list(given)
-        check_count(len(texts), "input")
-        return texts
+        found = [given] if ids or not isinstance(given, list) else given
+        check_count(len(found), "input")
+        return [each.text() if isinstance(each, InputObject) else each for each in found]
 
 
 class _Embedding(BaseModel):

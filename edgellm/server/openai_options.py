@@ -14,6 +14,7 @@ from edgellm.server.openai_format import ResponseFormat, StructuredOutputs, gram
 
 _INT32 = 2**31 - 1
 Count = Annotated[int, Field(ge=0, le=_INT32)]
+Bias = dict[str, float] | list[list[int | float | bool | str]]
 Limit = Annotated[int, Field(ge=-1, le=_INT32)]
 
 
@@ -35,7 +36,7 @@ class Options(RequestBody):
     repeat_last_n: Limit | None = None
     frequency_penalty: float | None = None
     presence_penalty: float | None = None
-    logit_bias: dict[str, float] | list[list[int | float | bool]] | None = None
+    logit_bias: Bias | None = None
     seed: Annotated[int, Field(ge=-(2**63), lt=2**64)] | None = None
     n: Annotated[int, Field(ge=1, le=128)] | None = None
     stop: str | Annotated[list[str], Field(max_length=16)] | None = None
@@ -104,7 +105,7 @@ class Options(RequestBody):
         return sampled(recommended, given)
 
 
-def _logit_bias(given: dict[str, float] | list[list[int | float | bool]] | None) -> dict[int, float] | None:
+def _logit_bias(given: Bias | None) -> dict[int, float] | None:
     """OpenAI's object, or llama-server's pairs of id and bias, where false bans the token."""
     if given is None:
         return None
@@ -116,10 +117,12 @@ def _logit_bias(given: dict[str, float] | list[list[int | float | bool]] | None)
     return {int(token): value for token, value in given.items()}
 
 
-def _pair(entry: list[int | float | bool]) -> tuple[int, float]:
-    if len(entry) != 2 or not isinstance(entry[0], int) or isinstance(entry[0], bool) or not 0 <= entry[0] <= _INT32:
-        raise RequestError("logit_bias as a list has pairs of a token id and a bias, such as [42, -100].")
-    return entry[0], -inf if entry[1] is False else float(entry[1])
+def _pair(entry: list[int | float | bool | str]) -> tuple[int, float]:
+    match entry:
+        case [int(token), float() | int() as bias] if not isinstance(token, bool) and 0 <= token <= _INT32:
+            return token, -inf if bias is False else float(bias)
+        case _:
+            raise RequestError("logit_bias as a list has pairs of a token id and a bias, such as [42, -100].")
 
 
 def _limit(max_tokens: int | None) -> int | None:

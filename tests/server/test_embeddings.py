@@ -88,13 +88,16 @@ def test_openai_gives_numbers_however_they_travel(client: openai.OpenAI) -> None
 
 
 def test_a_text_a_list_and_token_ids_are_the_same(live: LiveServer) -> None:
-    inputs: list[Any] = [TEXTS[0], [TEXTS[0]], IDS, [IDS], [IDS, TEXTS[0]]]
+    half = len(TEXTS[0]) // 2
+    parts = {"content": [{"type": "text", "text": TEXTS[0][:half]}, {"type": "text", "text": TEXTS[0][half:]}]}
+    objects: list[Any] = [{"prompt_string": TEXTS[0]}, [parts, TEXTS[1]]]
+    inputs: list[Any] = [TEXTS[0], [TEXTS[0]], IDS, [IDS], [IDS, TEXTS[0]], *objects]
     rows = [
         live.post("/v1/embeddings", {"model": "nomic-embed-text", "input": each}).json()["data"][0]["embedding"]
         for each in inputs
     ]
     assert rows[0] == rows[1]
-    np.testing.assert_allclose(rows, [rows[0]] * 5, atol=1e-6)
+    np.testing.assert_allclose(rows, [rows[0]] * 7, atol=1e-6)
     reply = live.post("/v1/embeddings", {"model": "nomic-embed-text", "input": TEXTS[0], "encoding_format": "base64"})
     packed = np.frombuffer(base64.b64decode(reply.json()["data"][0]["embedding"]), "<f4")
     np.testing.assert_allclose(packed, rows[0], atol=1e-7)
@@ -135,6 +138,8 @@ def test_what_is_too_long_is_refused_with_both_numbers(live: LiveServer) -> None
         ({"input": [["a"]]}, "input"),
         ({"input": ["a", 1]}, "input"),
         ({"input": {"a": 1}}, "input"),
+        ({"input": {"prompt_string": "a", "content": []}}, "either"),
+        ({"input": [{"content": [{"type": "image_url", "image_url": {"url": "x"}}]}]}, "image_url"),
         ({"input": [1, -1]}, "input"),
         ({"input": [99_999]}, "token ids"),
         ({"input": [2**31 - 1]}, "token ids"),

@@ -72,6 +72,18 @@ def test_ids_of_an_answer(server: LiveServer) -> None:
     assert server.post("/completion", {"prompt": "a b"}).json()["tokens"] == []
 
 
+def test_only_what_is_asked_for_is_told(server: LiveServer) -> None:
+    fields = ["content", "generation_settings/n_predict", "nothing", "content/deeper"]
+    reply = server.post("/completion", {"prompt": "a b", "n_predict": 1, "response_fields": fields}).json()
+    assert reply == {"content": "a", "generation_settings/n_predict": 1}
+
+
+@pytest.mark.parametrize("bias", [{" the": -100, "7": 1}, [[" the", -100], [7, 1]]])
+def test_the_tokens_of_a_text_have_its_bias(server: LiveServer, model: EchoModel, bias: Any) -> None:
+    assert server.post("/completion", {"prompt": "a", "logit_bias": bias}).status == 200
+    assert model.requests[0].sampling.logit_bias == {3: -100, 7: 1}  # the double's token of a word is its length
+
+
 def test_infill(server: LiveServer, model: EchoModel) -> None:
     assert server.post("/infill", HOLE).json()["content"] == "def f( ): pass"
     server.post("/infill", HOLE | {"prompt": "x", "input_extra": EXTRA, "n_predict": 4})
@@ -134,6 +146,9 @@ WRONG: list[tuple[str, dict[str, Any]]] = [
     ("/infill", HOLE | {"n": 2}),
     ("/completion", {}),
     ("/completion", {"prompt": None}),
+    ("/completion", {"prompt": "a", "logit_bias": [["x", "y"]]}),
+    ("/completion", {"prompt": "a", "logit_bias": [["x"]]}),
+    ("/completion", {"prompt": "a", "logit_bias": {str(i) + "x": 1 for i in range(300)}}),
     ("/completion", {"prompt": []}),
     ("/completion", {"prompt": [[]]}),
     ("/completion", {"prompt": [1, "a"]}),
