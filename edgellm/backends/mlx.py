@@ -256,10 +256,12 @@ def _load_error(folder: Path, error: Exception) -> LoadError:
     reason = _first_line(error)
     if isinstance(error, OSError) and not isinstance(error, FileNotFoundError):
         return LoadError(f"cannot read {folder}: {reason}. Check its permissions.")
+    if "custom module" in reason:
+        return UnsupportedModel(f"{folder} wants to run code of its own, which is not allowed. Choose another model.")
     if isinstance(error, ValueError) and "not supported" in reason:
         return UnsupportedModel(f"{folder} cannot be run: {reason}. Update mlx-lm, or choose another model.")
     return NotAModel(f"{folder} cannot be loaded: {reason}. Download it again.")
 
 
 def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "").rstrip(".") or type(error).__name__
+    return next(iter(str(error).splitlines()), "").rstrip(".?") or type(error).__name__

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any, Self
 
@@ -21,6 +22,7 @@ _DEFAULT_CONTEXT = 8192
 _MOST_SLOTS = 16
 """Each slot is a generator with a KV cache of its own, as long as the context from the start."""
 _LEAST_ROWS = 64
+_PLACES = re.compile(r".*\[ONNXRuntimeError\] : \d+ : \w+ : |\S+\.(?:cc|h):\d+ \S+ ")
 _PROVIDERS = {"cuda": "CUDA", "dml": "DirectML", "qnn": "QNN", "openvino": "OpenVINO", "webgpu": "WebGPU"}
 """By their names in settings, the best first."""
 
@@ -229,4 +231,6 @@ def _load_error(folder: Path, error: Exception) -> LoadError:
 
 
 def _first_line(error: Exception) -> str:
-    return next(iter(str(error).splitlines()), "").rstrip(".") or type(error).__name__
+    """What the library says without the places in its source where it says so."""
+    said = _PLACES.sub("", next(iter(str(error).splitlines()), "")).rstrip(".")
+    return said or type(error).__name__

@@ -49,6 +49,11 @@ def chosen_for(
         native = native_for(found.path, settings, machine, kept(), telling=telling)
         name = ik.NAME if native.name == FORK else OF_FORMAT["gguf"]
         return Chosen(native.name, name, native.reason, native.told, native.chosen)
+    if onnx_encoder_facts.holds_encoder(found.path):
+        raise UnsupportedModel(
+            f"{found.path} has no genai_config.json: it makes embeddings and writes no text. Name a model that does, "
+            "or download the whole folder of one."
+        )
     if _embeds(found):
         raise UnsupportedModel(f"{found.path} makes embeddings and writes no text. Name a model that does.")
     if not choice.usable:
@@ -57,8 +62,6 @@ def chosen_for(
 
 
 def _embeds(found: Located) -> bool:
-    if onnx_encoder_facts.holds_encoder(found.path):
-        return True
     try:
         return facts_of(found.path).pooling
     except (LoadError, OSError):  # whoever loads it says why

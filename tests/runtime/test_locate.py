@@ -102,6 +102,15 @@ def test_a_moved_alias_may_be_a_path(downloads: Downloads, tmp_path: Path) -> No
     assert locate("default", Settings()) == Located(path=tmp_path / "own.gguf", name="own")
 
 
+def test_a_folder_of_the_hubs_cache_is_a_model_of_the_catalog(downloads: Downloads, tmp_path: Path) -> None:
+    name = "mlx-community/Qwen3-4B-4bit"
+    downloads.others = [Found(name=name, origin="hub", path=tmp_path, bytes=1, format="mlx")]
+    found = locate("qwen3-4b", Settings(backend="mlx"))
+    assert (found.path, found.name) == (tmp_path, "qwen3-4b:4-bit")
+    assert locate(name, Settings(backend="auto")).path == tmp_path
+    assert downloads.fetched == []
+
+
 @pytest.mark.parametrize("text", ["smolm2", "none.gguf", "a//b", "http://x/y.gguf"])
 def test_what_is_nothing_is_told(downloads: Downloads, text: str) -> None:
     with pytest.raises(ModelNotFound):

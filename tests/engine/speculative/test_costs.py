@@ -94,3 +94,21 @@ def test_sizes_seen_at_work_become_points() -> None:
     assert 5 in curve.points
     assert curve.at(5) == pytest.approx(120, rel=0.02)
     assert curve.known().keys() == {1, 5, 16}
+
+
+def test_where_sequences_are_computed_one_by_one_each_costs_as_much_as_alone() -> None:
+    together, apart = times(n1=40, n2=44, n16=300), StepTimes(together=False)
+    apart.adopt(together.known())
+    assert together.at(4, 4) == together.at(4) == apart.at(4)
+    assert apart.at(4, 4) == 4 * apart.at(1) == 160
+    assert apart.at(8, 4) == 4 * apart.at(2) == 176
+    assert 160 < apart.at(6, 4) < 176
+
+
+def test_steps_of_several_tell_the_drift_of_one() -> None:
+    curve = StepTimes(together=False)
+    curve.adopt({1: 40, 2: 44})
+    for _ in range(30):
+        curve.observe(4, 200, plain=True, sequences=4)
+    assert curve.at(1) == pytest.approx(50, rel=0.02)
+    assert curve.points == [1, 2]
