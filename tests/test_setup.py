@@ -23,9 +23,11 @@ def setup(tmp_path, monkeypatch):
         monkeypatch.setattr(module, name, place)
     module.commands = []
     module.failing = ""
+    monkeypatch.setattr(module, "HAS_BACKENDS", True)
 
     def run(command, **_options):
-        kind = next(word for word in ("venv", "pip", "-c") if word in command)
+        more = command[-1].endswith("[mlx,onnx]")
+        kind = "more" if more else next(word for word in ("venv", "pip", "-c") if word in command)
         module.commands.append(kind)
         if kind == module.failing:
             return SimpleNamespace(returncode=1)
@@ -41,7 +43,7 @@ def setup(tmp_path, monkeypatch):
 
 def test_the_first_time_installs_and_the_second_does_nothing(setup) -> None:
     assert setup.main() == 0
-    assert setup.commands == ["venv", "pip"]
+    assert setup.commands == ["venv", "pip", "more"]
     setup.commands.clear()
     assert setup.main() == 0
     assert setup.commands == []
@@ -54,7 +56,16 @@ def test_an_installation_that_broke_off_is_done_again(setup) -> None:
     setup.failing = ""
     setup.commands.clear()
     assert setup.main() == 0
-    assert setup.commands == ["-c", "pip"]
+    assert setup.commands == ["-c", "pip", "more"]
+
+
+def test_backends_that_cannot_be_had_here_are_done_without(setup, capsys) -> None:
+    setup.failing = "more"
+    assert setup.main() == 0
+    assert "their tests will be left out" in capsys.readouterr().err
+    setup.commands.clear()
+    assert setup.main() == 0
+    assert setup.commands == []
 
 
 def test_an_interrupt_leaves_no_stamp(setup, monkeypatch) -> None:
@@ -77,7 +88,7 @@ def test_new_dependencies_are_installed_into_what_is_there(setup) -> None:
     (setup.ROOT / "pyproject.toml").write_text("[project]\nname = 'other'\n")
     setup.commands.clear()
     assert setup.main() == 0
-    assert setup.commands == ["-c", "pip"]
+    assert setup.commands == ["-c", "pip", "more"]
 
 
 def test_a_damaged_environment_is_made_again(setup) -> None:
@@ -86,7 +97,7 @@ def test_a_damaged_environment_is_made_again(setup) -> None:
     setup.failing = "-c"
     setup.commands.clear()
     assert setup.main() == 0
-    assert setup.commands == ["-c", "venv", "pip"]
+    assert setup.commands == ["-c", "venv", "pip", "more"]
 
 
 def test_a_project_that_moved_gets_a_new_environment(setup) -> None:
@@ -94,7 +105,7 @@ def test_a_project_that_moved_gets_a_new_environment(setup) -> None:
     setup.STAMP.write_text(setup.STAMP.read_text().replace(str(setup.ROOT), "/elsewhere"))
     setup.commands.clear()
     assert setup.main() == 0
-    assert setup.commands == ["venv", "pip"]
+    assert setup.commands == ["venv", "pip", "more"]
 
 
 def test_an_old_python_is_told_so(setup, monkeypatch, capsys) -> None:
