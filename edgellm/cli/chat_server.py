@@ -73,7 +73,8 @@ class ChatServer:
 
         report("starting", 0, 0)
         if (elsewhere := upstreams.meant(name, settings)) is not None:
-            return upstreams.open_upstream(elsewhere, settings)
+            there = upstreams.open_upstream(elsewhere, settings)
+            return Noted(there, _unheard(self._own)) if self._own else there
         other = None if self._local or looks_like_path(name) else instance.find()
         if other is None or other.pid == os.getpid():
             return assemble.open_model(name, settings, report)
@@ -216,6 +217,10 @@ class Noted(WrapperModel):
 def _own_load(url: str, own: Sequence[str]) -> str:
     need = "needs" if len(own) == 1 else "need"
     return f"A server runs at {url}, but {', '.join(own)} {need} a load of its own: the model is loaded here."
+
+
+def _unheard(own: Sequence[str]) -> str:
+    return f"{', '.join(own)} cannot apply here: this model is loaded by its upstream, in its own way."
 
 
 def _served(record: Record) -> Served:

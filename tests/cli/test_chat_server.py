@@ -12,6 +12,7 @@ import httpx
 import pytest
 from msgspec.structs import replace
 
+from edgellm.catalog import catalog
 from edgellm.cli.chat_server import ChatServer, Through
 from edgellm.config import Settings
 from edgellm.errors import ConfigError
@@ -20,6 +21,7 @@ from edgellm.request import Speculation, ask
 from edgellm.runtime import assemble, instance, locate
 from edgellm.runtime.instance import Instance
 from tests.doubles.scripted_model import ScriptedModel
+from tests.doubles.vllm_server import vllm_server
 from tests.doubles.waiting import until
 
 BODY = {"messages": [{"role": "user", "content": "Hi"}], "stream": True}
@@ -146,3 +148,18 @@ async def test_it_can_be_turned_off_and_on_again(server: ChatServer) -> None:
     await server.stop()
     await server.start(model, 0)
     assert "x" in await said(server.address)
+
+
+async def test_a_model_of_an_upstream_is_asked_there_and_options_that_it_does_not_hear_are_told(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("EDGELLM_HOME", str(tmp_path))
+    with vllm_server() as double:
+        catalog.own_file().parent.mkdir(parents=True)
+        catalog.own_file().write_text(f'[upstreams.far]\nurl = "{double.url}"\n', encoding="utf-8")
+        app = ChatServer(Settings(), own=("--threads",))
+        model = await asyncio.to_thread(app.open_model, "far/", Settings(), lambda label, done, total: None)
+        events = [event async for event in model.stream(ask("Hi"))]
+        assert "".join(event.text for event in events if isinstance(event, Text)).startswith("Hello")
+        assert model.info.notes[0].startswith("--threads cannot apply here") and app.elsewhere(model) == ""
+        await model.aclose()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -81,6 +82,8 @@ def test_every_dialect_reaches_them(far: VllmServer) -> None:
         assert told["output"][0]["content"][0]["text"].startswith("Hello")
         assert live.post("/tokenize", {"model": "far/", "prompt": "one two"}).json()["count"] == 2
         assert chat(live, "echo").json()["choices"][0]["message"]["content"] == "hi"
+        figures = live.ask("GET", "/metrics").body
+        assert f"far/{NAME}".encode() in figures and b"sk-good" not in figures
         assert [body["temperature"] for body in far.bodies] == [0.2] * 4, "as its makers recommend, from the first on"
 
 
@@ -116,6 +119,20 @@ def test_hanging_up_here_hangs_up_there(far: VllmServer) -> None:
             sock.close()
             wait_until(lambda: far.running == 0)
     assert far.cancelled == 2
+
+
+def test_many_at_once_of_which_half_hang_up(far: VllmServer) -> None:
+    """Also while the upstream is asked for the first time: who leaves takes nobody else along."""
+    far.listing_s, far.first_s = 0.1, 0.1
+    body = {"model": f"far/{NAME}", "messages": HI, "stream": True}
+    with serving() as live, ThreadPoolExecutor(20) as pool:
+        answers = [pool.submit(chat, live, f"far/{NAME}") for _ in range(20)]
+        socks = [live.begin("/v1/chat/completions", body) for _ in range(20)]
+        for sock in socks:
+            sock.close()
+        assert [answer.result().status for answer in answers] == [200] * 20
+        wait_until(lambda: far.running == 0)
+        assert chat(live).status == 200
 
 
 def test_an_upstream_that_dies_in_the_middle(far: VllmServer) -> None:
