@@ -118,6 +118,9 @@ class ModelReply(BaseModel):
     object: Literal["model"]
     created: int
     owned_by: str
+    type: Literal["model"]
+    display_name: str
+    created_at: str
     meta: ModelMeta
     upstream: UpstreamReply | None = None
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+from datetime import UTC, datetime
 from typing import Any
 
 import msgspec
@@ -23,7 +24,9 @@ router = APIRouter()
 @router.get("/v1/models", response_model=None, responses=answer(ModelsReply))
 async def list_models(request: Request) -> Response:
     models: Models = request.app.state.models
-    return _json({"object": "list", "data": [_described(standing) for standing in await models.list()]})
+    described = [_described(standing) for standing in await models.list()]
+    ends = {"first_id": described[0]["id"], "last_id": described[-1]["id"]} if described else {}
+    return _json({"object": "list", "data": described, "has_more": False, **ends})
 
 
 @router.get("/v1/models/{name:path}", response_model=None, responses=answer(ModelReply))
@@ -70,7 +73,7 @@ async def health(request: Request) -> Response:
 
 
 def _described(standing: Standing) -> dict[str, Any]:
-    """OpenAI's four fields, whether it is in memory, and under `meta` what is known besides; as llama-server names it.
+    """OpenAI's four fields and Anthropic's, whether it is in memory, and under `meta` what llama-server has there.
 
     Its context is known once it was loaded. `upstream` stands there only for models that another server has.
     """
@@ -89,6 +92,9 @@ def _described(standing: Standing) -> dict[str, Any]:
         "object": "model",
         "created": info.created,
         "owned_by": "edgellm",
+        "type": "model",
+        "display_name": info.name,
+        "created_at": datetime.fromtimestamp(info.created, UTC).isoformat().replace("+00:00", "Z"),
         "aliases": standing.aliases,
         "kind": standing.kind,
         "status": {"value": standing.state, "running": standing.running, "waiting": standing.waiting},

@@ -211,6 +211,13 @@ def test_a_begun_answer_is_gone_on_with(client: anthropic.Anthropic, model: Echo
     assert model.requests[0].input == Conversation((user(SAID), assistant("Once")), continue_last=True)
 
 
+def test_models_are_listed_in_this_dialect_too(client: anthropic.Anthropic) -> None:
+    (listed,) = client.models.list()
+    assert (listed.id, listed.type, listed.display_name) == ("echo", "model", "echo")
+    assert listed.created_at.timestamp() == 1
+    assert client.models.retrieve("echo").type == "model"
+
+
 def test_count_tokens(client: anthropic.Anthropic, model: EchoModel) -> None:
     assert client.messages.count_tokens(model="echo", messages=ASK).input_tokens == 6
     assert model.requests == []
