@@ -39,13 +39,18 @@ async def generate(body: GenerateBody, request: Request) -> Response:
 
 
 async def _model(body: AnswerBody, request: Request) -> Model:
-    """The model of that name, which has the context that is asked for. Raises ModelNotFound or ContextOverflow."""
+    """The model of that name. Raises ModelNotFound."""
     models: Models = request.app.state.models
-    model = await models.get(body.model, body.keep_alive_s)
-    if body.options is not None and body.options.num_ctx is not None:
-        await (await models.get(body.model)).start()  # its context is known only then
-        body.options.check_context(model.info.name, model.info.context_length)
-    return model
+    return await models.get(body.model, body.keep_alive_s)
+
+
+async def _warnings(body: AnswerBody, request: Request, model: Model) -> tuple[str, ...]:
+    """What is said of a context that the model does not have."""
+    if body.options is None or body.options.num_ctx is None:
+        return ()
+    models: Models = request.app.state.models
+    await (await models.get(body.model)).start()  # its context is known only then
+    return body.options.context_warnings(model.info.name, model.info.context_length)
 
 
 async def _loaded(body: AnswerBody, request: Request, model: Model, shape: Shape) -> Response:
@@ -63,7 +68,8 @@ async def _loaded(body: AnswerBody, request: Request, model: Model, shape: Shape
 async def _answer(body: OllamaChat | GenerateBody, request: Request, model: Model, shape: Shape) -> Response:
     begin_ns = time.perf_counter_ns()
     asked, dropped = await fitted_if_asked(request, model, body.request(model.info.sampling))
+    warnings = await _warnings(body, request, model)
     events = model.stream(asked)
     if body.streams:
-        return EventStream(events, Lines(model.info.name, shape, begin_ns), OLLAMA, dropped.headers())
-    return WholeReply(events, OneLine(model.info.name, shape, begin_ns), dropped.headers())
+        return EventStream(events, Lines(model.info.name, shape, begin_ns, warnings), OLLAMA, dropped.headers())
+    return WholeReply(events, OneLine(model.info.name, shape, begin_ns, warnings), dropped.headers())

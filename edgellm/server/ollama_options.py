@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from edgellm.errors import ContextOverflow, RequestError, Unsupported
+from edgellm.errors import RequestError, Unsupported
 from edgellm.request import ChatRequest, Format, Input, JsonFormat, SamplingParams, SchemaFormat
 from edgellm.runtime.keep_alive import keep_alive_seconds
 from edgellm.server.body import Body, RequestBody, drawn, sampled, stops
@@ -47,15 +47,17 @@ class SamplingOptions(Body):
         }
         return sampled(recommended, given)
 
-    def check_context(self, name: str, available: int) -> None:
-        """A model has the context it was loaded with. Raises ContextOverflow where more is asked for."""
-        if self.num_ctx is not None and self.num_ctx > available:
-            raise ContextOverflow(
-                f"num_ctx asks for {self.num_ctx} tokens of context, but {name} was loaded with {available}. "
-                f"Ask for at most {available}, or start the server with a larger context.",
-                self.num_ctx,
-                available,
-            )
+    def context_warnings(self, name: str, available: int) -> tuple[str, ...]:
+        """A model has the context it was loaded with: what is said where more is asked for.
+
+        Clients ask for much, as a rule, and use little. Nothing is cut: a prompt that does not fit is refused.
+        """
+        if self.num_ctx is None or self.num_ctx <= available:
+            return ()
+        return (
+            f"num_ctx asks for {self.num_ctx} tokens of context, but {name} was loaded with {available}. What does not "
+            "fit is refused; start the server with a larger context.",
+        )
 
 
 class AnswerBody(RequestBody):

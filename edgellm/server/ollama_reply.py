@@ -43,12 +43,12 @@ def now() -> str:
 class Lines:
     """A line for each piece; the last one, with `done`, has the counts and durations."""
 
-    def __init__(self, model: str, shape: Shape, begin_ns: int) -> None:
+    def __init__(self, model: str, shape: Shape, begin_ns: int, warnings: tuple[str, ...] = ()) -> None:
         self._model = model
         self._shape = shape
         self._begin_ns = begin_ns
         self._call = _Call()
-        self._warnings: tuple[str, ...] = ()
+        self._warnings = warnings
 
     def chunk(self, event: Event) -> bytes:
         match event:
@@ -62,7 +62,7 @@ class Lines:
             case ToolEnd():
                 return self._line(self._call.shaped(self._shape))
             case Started(warnings=warnings):
-                self._warnings = warnings
+                self._warnings += warnings
                 return b""
             case Finished():
                 ending = _ending(event, self._begin_ns, self._warnings)
@@ -81,7 +81,7 @@ class Lines:
 class OneLine:
     """The same events as one body."""
 
-    def __init__(self, model: str, shape: Shape, begin_ns: int) -> None:
+    def __init__(self, model: str, shape: Shape, begin_ns: int, warnings: tuple[str, ...] = ()) -> None:
         self._model = model
         self._shape = shape
         self._begin_ns = begin_ns
@@ -90,7 +90,7 @@ class OneLine:
         self._logprobs: list[TokenLogprob] = []
         self._calls: list[dict[str, Any]] = []
         self._call = _Call()
-        self._warnings: tuple[str, ...] = ()
+        self._warnings = warnings
         self._end: dict[str, Any] = {}
 
     def add(self, event: Event) -> None:
@@ -108,7 +108,7 @@ class OneLine:
                 self._text.append(message["content"])
                 self._calls += message.get("tool_calls", [])
             case Started(warnings=warnings):
-                self._warnings = warnings
+                self._warnings += warnings
             case Finished():
                 self._text.append(self._call.rest())
                 self._end = _ending(event, self._begin_ns, self._warnings)

@@ -200,11 +200,15 @@ def test_a_request_without_input_loads(client: ollama.Client, model: EchoModel) 
     assert model.requests == []
 
 
-def test_more_context_than_there_is_has_both_numbers(client: ollama.Client, model: EchoModel) -> None:
-    with pytest.raises(ollama.ResponseError, match=r"32768.* 512") as caught:
-        client.chat("echo", ASK, options={"num_ctx": 32768})
-    assert caught.value.status_code == 400
-    assert model.requests == []
+def test_more_context_than_there_is_is_warned_of_with_both_numbers(server: LiveServer) -> None:
+    body = {"model": "echo", "messages": ASK, "options": {"num_ctx": 32768}}
+    for reply in (server.post("/api/chat", body | {"stream": False}), server.post("/api/chat", body)):
+        assert reply.status == 200
+        (warning,) = json.loads(reply.body.splitlines()[-1])["warnings"]
+        assert "32768" in warning and "512" in warning
+    for enough in (512, 16):
+        body["options"] = {"num_ctx": enough}
+        assert "warnings" not in server.post("/api/chat", body | {"stream": False}).json()
 
 
 def test_models(client: ollama.Client) -> None:
