@@ -1,4 +1,4 @@
-"""Records the chat app with a real model: `python -m scripts.recording MODEL FILE.svg` draws docs/tui-session.svg.
+"""Records the chat app with a real model: `python -m scripts.recording MODEL FILE.svg` drew docs/tui-session.svg.
 
 A person asks for code, stops the answer, has it written again, looks at both, and asks on. Nothing is made up: words
 and speed are the model's, on the machine at hand. Only where nothing happens for long is time left out.
@@ -25,8 +25,10 @@ from tui.start import Start
 from tui.widgets.answer import Answer
 
 SIZE = (104, 30)
-LOOK_S, KEY_S, LONGEST_S = 0.1, 0.045, 1.2
+LOOK_S, KEY_S, LONGEST_S = 0.15, 0.045, 1.2
 """Between two looks, between two keys of the person, and the longest that nothing happens in the film."""
+TOKENS = 230
+"""Tokens of an answer: nobody watches for ever."""
 FIRST = "Write a Python function that merges overlapping intervals."
 SECOND = "Now explain it in three short points."
 
@@ -112,7 +114,13 @@ def _last(app: ChatApp) -> str:
 async def record(model: str) -> Film:
     settings = config.load({"model": model})
     with tempfile.TemporaryDirectory() as folder:
-        start = Start(settings=settings, folder=Path(folder), open_model=assemble.open_model, any_model=False)
+        start = Start(
+            settings=settings,
+            folder=Path(folder),
+            open_model=assemble.open_model,
+            any_model=False,
+            max_tokens=TOKENS,
+        )
         app = ChatApp(start)
         async with app.run_test(size=SIZE) as pilot:
             app.chat_screen.prompt.cursor_blink = False
