@@ -171,7 +171,7 @@ class WorkerDied(Unavailable):
 def _tree(root: type[EdgeLLMError]) -> dict[str, type[EdgeLLMError]]:
     found = {root.code: root}
     for child in root.__subclasses__():
-        found |= _tree(child)
+        found |= _tree(child) if "code" in vars(child) else {}  # others are a room's own, and cross as their parent
     return found
 
 

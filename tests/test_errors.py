@@ -36,6 +36,14 @@ def test_numbers_survive_with_their_type() -> None:
     assert isinstance(full, errors.QueueFull) and full.retry_after_s == 2.5
 
 
+def test_a_class_without_a_code_of_its_own_crosses_as_its_parent() -> None:
+    class _Passing(errors.Unavailable):
+        """As a room may have it for itself."""
+
+    rebuilt = errors.from_code(_Passing.code, "gone")
+    assert type(rebuilt) is errors.Unavailable
+
+
 def test_an_unknown_code_gives_the_root() -> None:
     error = errors.from_code("of_the_future", "words", {"needed": 1.0})
     assert type(error) is EdgeLLMError and str(error) == "words"
