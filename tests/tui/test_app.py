@@ -508,3 +508,16 @@ async def test_a_theme_is_offered_taken_and_remembered(start) -> None:
     async with start() as again:
         await again.ready()
         assert again.app.theme == "nord"
+
+
+@pytest.mark.parametrize("theme", ["dark", "light"])
+async def test_what_is_chosen_stands_out_without_colours(start, monkeypatch: pytest.MonkeyPatch, theme: str) -> None:
+    monkeypatch.setenv("NO_COLOR", "1")
+    async with start() as running:
+        await running.ready()
+        running.app.theme = theme
+        await running.type("/s")
+        suggestions = running.app.chat_screen.suggestions
+        await running.until(lambda: suggestions.display and suggestions.option_count > 1)
+        chosen, other = (next(iter(suggestions.render_line(y))).style.bgcolor.triplet for y in (0, 1))
+        assert sum(abs(one - two) for one, two in zip(chosen, other, strict=True)) > 90
