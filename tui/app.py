@@ -142,8 +142,9 @@ class ChatApp(App[None]):
         await self.composer.remember()
 
     def use(self, name: str) -> None:
-        """Answer with the model `name` as soon as it is there."""
-        self.chat_screen.header.model = name
+        """Answer with the model `name` as soon as it is there; until then the one before goes on."""
+        if self.controller.model is None:
+            self.chat_screen.header.model = name
         self.chat_screen.show_notice("")
         self.run_worker(self.take(name), group="opening")
 

@@ -29,6 +29,7 @@ async def test_a_download_is_stopped_by_a_key_and_the_model_before_goes_on(start
         await running.pilot.press("enter")
         footer = running.app.chat_screen.footer
         await running.until(lambda: running.app.models.opening and "F6 cancel" in str(footer.render()))
+        assert running.app.chat_screen.header.model == "old"
         await running.pilot.press("f6")
         await running.until(stopped.is_set)
         await running.until(lambda: "F6 cancel" not in str(footer.render()))

@@ -225,7 +225,8 @@ class ChatScreen(Screen[None]):
 def _short(progress: Progress) -> str:
     if not progress.total:
         return progress.label
-    return f"⇣ {progress.done / progress.total:.0%} of {figures.size(progress.total)}"
+    name = progress.label.rpartition(" ")[2].rpartition("/")[2]
+    return f"⇣ {progress.done / progress.total:.0%} of {figures.size(progress.total)} {name}"
 
 
 def _long(progress: Progress) -> Content:
