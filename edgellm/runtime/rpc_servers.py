@@ -91,22 +91,9 @@ def ask(endpoints: Sequence[str], answer_s: float = ANSWER_S) -> Lent:
     for endpoint in endpoints:
         _connect(endpoint)
     lines, code = _probe(endpoints, answer_s)
-    asked = [told.asking for told in lines if told.asking]
-    for told in lines:
-        if told.missing:
-            raise Unsupported(missing_words())
-        if told.lost:
-            raise Unavailable(_lost(asked[-1] if asked else "", told.lost))
+    if error := _refusal(endpoints, lines, code):
+        raise error
     memory = [told.memory for told in lines if told.memory is not None]
-    if code is None:
-        raise _Busy(
-            f"The RPC server {asked[-1] if asked else endpoints[0]} took the connection and does not answer. It serves "
-            "one model at a time: close the other program that uses it, or see whether another program has its port."
-        )
-    if len(memory) < len(endpoints):
-        raise Unavailable(
-            f"The RPC server {(asked or endpoints)[-1]} cannot be used: asking it ended with code {code}."
-        )
     own = next((told.own for told in lines if told.own is not None), 0)
     devices = (
         Gpu(name=endpoint if len(found) == 1 else f"{endpoint} #{index + 1}", kind="rpc", free=free, total=total)
@@ -114,6 +101,23 @@ def ask(endpoints: Sequence[str], answer_s: float = ANSWER_S) -> Lent:
         for index, (free, total) in enumerate(found)
     )
     return Lent(tuple(devices), own)
+
+
+def _refusal(endpoints: Sequence[str], lines: Sequence[Told], code: int | None) -> Unsupported | Unavailable | None:
+    """What is wrong, if the probe did not hear from all servers."""
+    last = next((told.asking for told in reversed(lines) if told.asking), endpoints[0])
+    if any(told.missing for told in lines):
+        return Unsupported(missing_words())
+    if lost := next((told.lost for told in lines if told.lost), ""):
+        return Unavailable(_lost(last, lost))
+    if code is None:
+        return _Busy(
+            f"The RPC server {last} took the connection and does not answer. It serves one model at a time: close the "
+            "other program that uses it, or see whether another program has its port."
+        )
+    if sum(told.memory is not None for told in lines) < len(endpoints):
+        return Unavailable(f"The RPC server {last} cannot be used: asking it ended with code {code}.")
+    return None
 
 
 def _recently(endpoints: Sequence[str]) -> Lent:
