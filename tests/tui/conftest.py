@@ -1,4 +1,4 @@
-"""Starts the app headless, with a scripted model and conversations in a folder of its own."""
+"""Starts the app headless, or its controller alone, with conversations in a folder of its own."""
 
 from __future__ import annotations
 
@@ -6,6 +6,7 @@ import asyncio
 from collections.abc import AsyncIterator, Callable
 from contextlib import asynccontextmanager
 from pathlib import Path
+from typing import Any, TypeVar
 
 import pytest
 from textual.pilot import Pilot
@@ -14,9 +15,14 @@ from edgellm.config import Settings
 from edgellm.model import Model
 from tests.doubles.scripted_model import ScriptedModel
 from tui.app import ChatApp
+from tui.controller import Controller
+from tui.notices import Notice
 from tui.start import Start
+from tui.store.store import Store
 
 WAIT_S = 20.0
+
+T = TypeVar("T")
 
 
 async def wait_until(pilot: Pilot[None], predicate: Callable[[], bool]) -> None:
@@ -36,6 +42,15 @@ class Running:
 
     async def until(self, predicate: Callable[[], bool]) -> None:
         await wait_until(self.pilot, predicate)
+
+    async def steady(self, look: Callable[[], T]) -> T:
+        """What `look` gives once it gives the same three times: layouts settle over several paints."""
+        seen = [look()]
+        async with asyncio.timeout(WAIT_S):
+            while len(seen) < 3 or not seen[-1] == seen[-2] == seen[-3]:
+                await self.pilot.pause(0.05)
+                seen.append(look())
+        return seen[-1]
 
     async def ready(self) -> None:
         await self.until(lambda: self.app.controller.model is not None and self.app.controller.state == "idle")
@@ -60,6 +75,25 @@ class Running:
     @property
     def texts(self) -> list[tuple[str, str]]:
         return [(entry.speaker, entry.text) for entry in self.app.controller.path]
+
+
+@pytest.fixture
+async def store(tmp_path: Path) -> AsyncIterator[Store]:
+    """Open, in a folder of its own."""
+    opened = Store(tmp_path / "conversations")
+    await opened.open()
+    yield opened
+    await opened.close()
+
+
+@pytest.fixture
+async def chat(store: Store) -> Any:
+    controller = Controller(store)
+    heard: list[Notice] = []
+    controller.listen(heard.append)
+    controller.heard = heard  # type: ignore[attr-defined]
+    yield controller
+    await controller.close()
 
 
 @pytest.fixture
