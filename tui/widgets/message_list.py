@@ -20,6 +20,8 @@ WINDOW = 20
 """Messages that are mounted at first, and more at each end that the reader comes to."""
 NEAR = 3
 """Rows from an end at which more is mounted."""
+SETTLING = 5
+"""Paints within which new messages have found their heights."""
 TICK_S = 0.1
 FOUND_S = 3.0
 """How long a message stands out that was searched for."""
@@ -93,9 +95,13 @@ class MessageList(VerticalScroll, can_focus=False):
                 return index if path[index].chat == one.chat else None
         return None
 
-    def _put(self, message: Widget, away: int) -> None:
-        """Have `message` so many rows below the upper edge."""
+    def _put(self, message: Widget, away: int, tries: int = SETTLING) -> None:
+        """Have `message` so many rows below the upper edge, also where the heights above it are known only later."""
+        if not message.is_attached or (tries < SETTLING and message.region.y - self.region.y == away):
+            return
         self.scroll_to(y=message.virtual_region.y + self.gutter.top - away, animate=False, force=True)
+        if tries:
+            self.call_after_refresh(self._put, message, away, tries - 1)
 
     async def add(self, entry: Entry) -> None:
         """A message at the end of what is shown."""
