@@ -34,6 +34,9 @@ _TELL_S = 20.0
 _GOES_ON = 20
 """Times as long as it has gone on, at most, that a copy is trusted to go on: words that an answer quotes soon end."""
 
+_RETRY_S = 10.0
+"""After a calibration that told nothing, before the next."""
+
 _SHORT_TOKENS, _SHORT_PART, _SHORT_STEP = 64.0, 0.2, 0.1
 """An answer's length at first, the part of answers that may be shorter, and how fast it follows them."""
 
@@ -75,6 +78,7 @@ class AdaptiveProposer:
         self._watched: dict[int, _Watched] = {}
         self._short = _SHORT_TOKENS
         self._calibrations: list[tuple[Calibration, Callable[[Mapping[int, float]], None]]] = []
+        self._calibrate_from = -inf
         self._keep: Callable[[str, Record], None] = lambda name, record: None
         self._news, self._told = False, -inf
         self._began: float | None = None
@@ -118,8 +122,13 @@ class AdaptiveProposer:
             if self._news and self._clock() - self._told >= _TELL_S:
                 self._tell()
             return False
+        if self._clock() < self._calibrate_from:
+            return False
         calibration, done = self._calibrations[0]
         if not calibration.step():
+            if calibration.retry():
+                self._calibrate_from = self._clock() + _RETRY_S
+                return False
             self._calibrations.pop(0)
             done(calibration.milliseconds)
         return bool(self._calibrations)

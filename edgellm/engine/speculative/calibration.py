@@ -14,6 +14,7 @@ ROWS = (1, 16, 4, 32, 2, 64, 8, 6, 12, 24, 48, 3)
 """The points, most telling first: a slow machine measures only the first of them in its time."""
 
 LIMIT_S = 3.0
+_RETRIES = 3
 _REPEATS = 3
 _QUICK_MS = 60.0
 """A decode this quick is repeated, and the middle taken: the first at another size also builds the library's graph."""
@@ -36,19 +37,32 @@ class Calibration:
         limit_s: float = LIMIT_S,
     ) -> None:
         """`rows` in the order to measure them, those above `most` left out; `limit_s` for all together."""
-        self.milliseconds: dict[int, float] = {}
-        self.spent_s = 0.0
         self._backend = backend
         self._cache = cache
         self._clock = clock
         self._limit_s = limit_s
-        # The very first decode wakes what sleeps, and is not kept.
-        self._plan = [0, *(count for count in rows if count <= most)] if backend.capabilities.trim else []
+        self._rows = [count for count in rows if count <= most] if backend.capabilities.trim else []
+        self._again = _RETRIES
+        self._begin()
+
+    def _begin(self) -> None:
+        self.milliseconds: dict[int, float] = {}
+        self.spent_s = 0.0
         self._tries: list[float] = []
+        # The very first decode wakes what sleeps, and is not kept.
+        self._plan = [0, *self._rows] if self._rows else []
 
     @property
     def done(self) -> bool:
         return not self._plan
+
+    def retry(self) -> bool:
+        """Begin anew if one point took all the time there was, as where others kept the machine busy; not for ever."""
+        spoilt = self.done and self._again > 0 and len(self.milliseconds) < 2 <= len(self._rows)
+        if spoilt:
+            self._again -= 1
+            self._begin()
+        return spoilt
 
     def step(self) -> bool:
         """One decode; False when there is nothing left to measure or no time left for it."""

@@ -54,3 +54,29 @@ def test_cells_in_use_are_left_alone() -> None:
     while calibration.step():
         pass
     assert max(calibration.milliseconds) == 8
+
+
+def test_a_measurement_that_was_disturbed_is_made_again_in_a_later_quiet_moment() -> None:
+    busy = [True]
+    timed = TimedEngine(lambda rows: 3500 if busy[0] else jagged(rows))
+    timed.calibrate()
+    assert not timed.times.ready and not timed.engine.tidy()
+    busy[0] = False
+    assert not timed.engine.tidy(), "nobody knows yet whether the machine is quieter"
+    timed.clock.now += 60
+    while timed.engine.tidy():
+        pass
+    assert timed.times.known() == {rows: pytest.approx(jagged(rows), abs=0.01) for rows in timed.times.points}
+    assert timed.times.ready
+
+
+def test_a_machine_that_is_always_as_slow_is_believed_in_the_end() -> None:
+    timed = TimedEngine(lambda rows: 1200.0 * rows)
+    timed.calibrate()
+    for _ in range(9):
+        timed.clock.now += 60
+        while timed.engine.tidy():
+            pass
+    assert timed.times.points == [1] and not timed.times.ready
+    spent = timed.clock.now
+    assert not timed.engine.tidy() and timed.clock.now - spent < 0.001
