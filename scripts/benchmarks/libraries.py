@@ -48,12 +48,14 @@ class Choice:
 def measure(model: Path, threads: int, plan: Plan) -> tuple[list[Row], dict[str, Any]]:
     """Rows for the table, and everything measured. One library after the other. Raises LoadError and Unsupported."""
     cases = [case for case in (*prompts.single(), *prompts.load()) if case.kind != "long"][: plan.prompts]
+    # Read once: whoever edits these files meanwhile would have the libraries read different texts.
+    text = "\n".join((_ROOT / name).read_text(encoding="utf-8") for name in _TEXTS)
     stock = _loaded(STOCK, model, threads)
-    ours = _perplexity(stock, plan.tokens)
+    ours = _perplexity(stock, text, plan.tokens)
     written = {case.id: _greedy(stock, case.text, plan.answer) for case in cases}
     stock.close()
     fork = _loaded(FORK, model, threads)
-    theirs = _perplexity(fork, plan.tokens)
+    theirs = _perplexity(fork, text, plan.tokens)
     apart = [found for case in cases for found in _apart(fork, case.id, *written[case.id])]
     fork.close()
     places = sum(len(answer) for _, answer, _ in written.values())
@@ -72,9 +74,8 @@ def _loaded(library: str, model: Path, threads: int) -> Backend:
     return gguf_backend.load(model, settings)
 
 
-def _perplexity(backend: Backend, count: int) -> float:
+def _perplexity(backend: Backend, text: str, count: int) -> float:
     """Of each token but the first, given all before it, in as many rows at once as a decode may give."""
-    text = "\n".join((_ROOT / name).read_text(encoding="utf-8") for name in _TEXTS)
     tokens = backend.vocabulary.tokenize(text, special=False, add_bos=True)[:count]
     size, surprise = min(backend.limits.rows, backend.limits.batch), 0.0
     for start in range(0, len(tokens) - 1, size):
