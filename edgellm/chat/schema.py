@@ -80,7 +80,14 @@ def _validated(schema: dict[str, Any]) -> tuple[str | None, list[str]]:
         grammar = LLMatcher.grammar_from_json_schema(_encoded(schema))
     except ValueError as error:
         return str(error), []
-    failed, messages = LLMatcher.validate_grammar_with_warnings(grammar, limits=LLParserLimits(verbose_errors=False))
+    limits = LLParserLimits(verbose_errors=False)
+    try:
+        failed, messages = LLMatcher.validate_grammar_with_warnings(grammar, limits=limits)
+    except BaseException as error:
+        # A Rust panic is no Exception. Seen where the engine cuts its own complaint in the middle of a character.
+        if type(error).__name__ != "PanicException":
+            raise
+        return "the grammar engine cannot read it", []
     return (messages[0], []) if failed else (None, messages)
 
 

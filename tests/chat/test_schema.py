@@ -157,3 +157,10 @@ def test_patterns_of_different_values_may_be_many() -> None:
     base = {"type": "object", "properties": values}
     schema = {"allOf": [{"$ref": "#/$defs/base"}, {"required": ["p1"]}], "$defs": {"base": base}}
     assert fitted(schema, strict=True).warnings == ()
+
+
+def test_a_panic_of_the_grammar_engine_is_a_refusal() -> None:
+    """It cuts what it complains of after a hundred bytes, here in the middle of a character."""
+    for start in ("", "x"):
+        with pytest.raises(RequestError, match="cannot be enforced"):
+            fitted({"required": {start + "é" * 80: 1}}, strict=False)

@@ -41,7 +41,9 @@ def tiny(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 def spec(path: Path, **settings: Any) -> WorkerSpec:
     chosen = msgspec.to_builtins(ModelSettings(context=2048, threads=1, **settings))
-    return WorkerSpec("edgellm.runtime.assemble:local_model", {"path": str(path), "name": "tiny", "settings": chosen})
+    return WorkerSpec(
+        "edgellm.runtime.assemble:local_model", {"path": str(path), "info": {"name": "tiny"}, "settings": chosen}
+    )
 
 
 def any_request(chance: random.Random) -> ChatRequest:
