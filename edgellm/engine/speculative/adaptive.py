@@ -31,7 +31,7 @@ _HASTE = 0.8
 _TELL_S = 20.0
 """Between two times that what was learned is kept."""
 
-_GOES_ON = 20
+_GOES_ON = 10
 """Times as long as it has gone on, at most, that a copy is trusted to go on: words that an answer quotes soon end."""
 
 _RETRY_S = 10.0

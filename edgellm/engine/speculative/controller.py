@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence as Seq
 from dataclasses import dataclass, field
 from itertools import accumulate
-from math import inf
 
 from edgellm.engine.speculative.costs import StepTimes
 from edgellm.engine.speculative.loss_account import LossAccount
@@ -97,9 +96,8 @@ class Controller:
 
     def could_bear(self, candidate: Candidate, base: int) -> bool:
         """Whether any round of `base` sequences is within the candidate's bounds; else nothing is guessed for it."""
-        at, points = self._times.at, self._times.points
-        least = min((at(point, base) for point in points if point > base), default=inf) - at(base, base)
-        return least <= candidate.account.left(candidate.whole)
+        worst = self._times.least(base) - self._times.at(base, base)
+        return worst <= candidate.account.left(candidate.whole)
 
     def speedup(self, base: int, size: int, gain: float, drafting: float = 0.0) -> float:
         """S: of `base` sequences that verify `size` tokens of which `gain` come true; `drafting` in milliseconds."""

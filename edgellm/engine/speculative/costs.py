@@ -42,6 +42,8 @@ class StepTimes:
         """Of one token of the draft model, where there is one and it was timed."""
         self._times: dict[int, float] = {}
         self._points: list[int] = []
+        self._least: dict[int, float] = {}
+        """Of the decodes of more rows than so many sequences, without drift; asked for at every step."""
         self._last_rows = 0
 
     @property
@@ -67,6 +69,7 @@ class StepTimes:
             times[rows] = min(times[rows], _KINK * least)
             least = min(least, times[rows])
         self._times, self._points = times, sorted(times)
+        self._least.clear()
         self.drift = 0.0
 
     def known(self) -> dict[int, float]:
@@ -75,7 +78,16 @@ class StepTimes:
 
     def at(self, rows: int, sequences: int = 1) -> float:
         """Milliseconds of a decode of `rows` rows of so many sequences; needs at least one point."""
-        return self._plain(rows, sequences) * (1 + self.drift)
+        known = self._times.get(rows) if sequences == 1 else None
+        return (self._plain(rows, sequences) if known is None else known) * (1 + self.drift)
+
+    def least(self, sequences: int) -> float:
+        """Milliseconds of the cheapest decode of more rows than `sequences`; infinite if none was measured."""
+        least = self._least.get(sequences)
+        if least is None:
+            more = (self._plain(rows, sequences) for rows in self._points if rows > sequences)
+            least = self._least[sequences] = min(more, default=inf)
+        return least * (1 + self.drift)
 
     def _plain(self, rows: int, sequences: int) -> float:
         if self._together or sequences <= 1:
@@ -101,6 +113,7 @@ class StepTimes:
             moved = self._measured(rows) + change / (1 + self.drift)
             self._times[rows] = max(moved, _LEAST * self._times[self._points[0]])
             self._points = sorted(self._times)
+            self._least.clear()
             return
         self.drift = max(self.drift + change / self._measured(rows), -_FASTEST)
 

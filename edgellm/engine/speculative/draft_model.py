@@ -21,7 +21,7 @@ from edgellm.telemetry import log
 GoOn = Callable[[int, "Draft"], bool]
 """Asked after each drafted token, with the sequence's id and its draft so far: is one more worth its time?"""
 
-_IN_STEP = 8
+IN_STEP = 8
 """Tokens that a sequence may lack and still have them computed in the step that drafts its first token."""
 
 _FAILURES = 3
@@ -101,7 +101,7 @@ class DraftModel:
         self._known = len(backend.vocabulary)
         self._ends = backend.vocabulary.end_tokens
         self._longest = min(backend.info.context_length or limits.cells, limits.cells)
-        self._in_step = min(_IN_STEP, limits.batch)
+        self._in_step = min(IN_STEP, limits.batch)
         self._clock = clock
         self._streams: dict[int, _Stream] = {}
         self._rounds = 0

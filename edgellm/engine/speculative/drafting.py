@@ -10,7 +10,7 @@ from edgellm.engine.sequence import Sequence
 from edgellm.engine.speculative.acceptance import Acceptance, Record
 from edgellm.engine.speculative.controller import BEGIN, GO_ON, Controller
 from edgellm.engine.speculative.costs import StepTimes
-from edgellm.engine.speculative.draft_model import Ask, Draft, DraftModel
+from edgellm.engine.speculative.draft_model import IN_STEP, Ask, Draft, DraftModel
 from edgellm.engine.speculative.probes import Probes
 
 LONGEST = 16
@@ -153,30 +153,44 @@ class ModelDrafting:
         if own is None:
             own = self._own[sequence.id] = _Own(self.acceptance.own())
         left = sequence.job.max_tokens - sequence.generated - 1
-        lag = self._lag(sequence, own)
-        if lag is None or left < 1:
+        each = self._draft_ms(base)
+        if left < 1 or allowed < each:
             return None
-        assert self.catch_up_ms is not None and self._times.draft is not None
-        catch_up = (lag - 1) * self.catch_up_ms
+        # Where it was not asked, nothing stirs for a while: to work out whether is dear beside a step on a GPU.
+        due = not self._stirs(sequence, own) and own.probes.due()
+        if not (due or self._stirs(sequence, own)):
+            return None
+        lag = self._lag(sequence, own)
+        if lag is None:
+            return None
+        catch_up = self._catch_up(lag)
         speedup = self._best(base, self._alpha(own.record))
         plain = self._times.at(base, base)
         own.on = speedup >= (GO_ON if own.on else BEGIN) and catch_up < (1 - 1 / speedup) * plain * left
-        most = min(LONGEST, left)
-        if not own.on:
-            most = min(most, 2)
-        most = min(most, int(max(0.0, allowed - catch_up) / self._draft_ms(base)))
-        if not most or not (own.on or own.probes.due()):
+        most = min(LONGEST if own.on else 2, left, int(max(0.0, allowed - catch_up) / each))
+        if not most or not (own.on or due or own.probes.due()):
             return None
         own.probing, own.lag = not own.on, None
         return Ask(sequence.id, sequence.tokens, most)
 
+    def _stirs(self, sequence: Sequence, own: _Own) -> bool:
+        """Whether to look again at what a sequence's drafts promise."""
+        return own.lag is None or len(sequence.tokens) - own.looked >= _FRESH
+
     def _lag(self, sequence: Sequence, own: _Own) -> int | None:
         """What the draft model lacks; while it is not asked, looked up every few steps only: it grows with the text."""
         length = len(sequence.tokens)
-        if own.on or own.lag is None or length - own.looked >= _FRESH:
+        if own.lag is None or length - own.looked >= _FRESH:
             own.lag, own.looked = self.drafter.lag(sequence.id, sequence.tokens), length
             return own.lag
         return own.lag + length - own.looked
+
+    def _catch_up(self, lag: int) -> float:
+        """Milliseconds that the first drafted token takes longer than others: a few tokens may cost as much as many."""
+        if lag <= IN_STEP:
+            return self._draft_times.at(lag) - self._draft_times.at(1)
+        assert self.catch_up_ms is not None
+        return max(self._draft_times.at(lag - 1), (lag - 1) * self.catch_up_ms)
 
     def _best(self, base: int, alpha: float) -> float:
         """Asked at every step, where a step may take two milliseconds: what it was a moment ago will do."""

@@ -5,8 +5,8 @@ from __future__ import annotations
 SHARE = 0.01
 """Of a request's time that speculation may lose in all."""
 
-_PLANNED = 0.9
-"""Of the share, as far as rounds go knowingly: decodes take a little more or less time than expected."""
+_PLANNED = 0.85
+"""Of the share, as far as rounds go knowingly: decodes take somewhat more or less time than expected."""
 
 
 class LossAccount:

@@ -285,6 +285,33 @@ def test_a_draft_step_for_several_costs_what_it_was_seen_to_cost() -> None:
     assert speedups[0] > 1.5 * speedups[1]
 
 
+def test_what_a_draft_model_lacks_costs_as_a_step_of_its_own_at_least() -> None:
+    timed = TimedEngine(CURVES["flat"], draft=(hashed, 2.0))
+    drafting = timed.proposer._drafting
+    assert drafting is not None
+    drafting.adopt({1: 2.0, 8: 6.0, 64: 8.0})
+    assert [drafting._catch_up(lag) for lag in (1, 8)] == [0.0, 4.0]
+    assert drafting._catch_up(20) > 6.0
+    assert drafting._catch_up(641) == pytest.approx(80.0)
+
+
+def test_where_drafts_do_not_pay_the_draft_model_is_looked_at_rarely() -> None:
+    looks = []
+    timed = TimedEngine(CURVES["flat"], hashed, draft=(mostly(hashed, 0.05), 2.0))
+    timed.calibrate()
+    drafter = timed.proposer.drafter
+    assert drafter is not None
+    lag = drafter.lag
+
+    def counted(id: int, tokens: Seq[int]) -> int | None:
+        looks.append(id)
+        return lag(id, tokens)
+
+    drafter.lag = counted  # type: ignore[method-assign]
+    timed.run([job(1, text(100), 320)])
+    assert 0 < len(looks) <= 320 / 4
+
+
 # -- what is learned ------------------------------------------------------------------------------------------------
 
 

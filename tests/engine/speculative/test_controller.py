@@ -62,9 +62,9 @@ def test_a_short_request_stakes_less() -> None:
 
 
 def test_what_drafts_cost_counts_before_they_are_verified() -> None:
-    """One more row costs 32 ms, of which 0.9 % of 12,000 ms leave room, but not beside 80 ms of drafting."""
+    """One more row costs 32 ms, for which 0.85 % of 12,000 ms leave room, but not beside 80 ms of drafting."""
     made = controller("jagged")
-    assert made.decide([candidate(0.97, 1, whole=12_000)], 63, spent=70.0).lengths == {1: 1}
+    assert made.decide([candidate(0.97, 1, whole=12_000)], 63, spent=60.0).lengths == {1: 1}
     assert made.decide([candidate(0.97, 1, whole=12_000)], 63, spent=80.0).lengths == {}
 
 

@@ -29,6 +29,19 @@ def test_measured_points_stay_jagged_and_lines_join_them() -> None:
     assert curve.points == [1, 8, 12, 16]
 
 
+def test_the_cheapest_decode_of_more_rows_follows_what_is_seen() -> None:
+    curve = times(n1=40, n2=77, n8=70, n16=300)
+    assert [curve.least(sequences) for sequences in (1, 2, 8, 16)] == [70, 70, 300, float("inf")]
+    for _ in range(60):
+        curve.observe(8, 90, plain=False)
+    assert curve.least(1) == 77
+    for _ in range(60):
+        curve.observe(1, 80, plain=True)
+    assert curve.least(1) == pytest.approx(154, rel=0.01)
+    curve.adopt({1: 40, 2: 50, 8: 60, 16: 300})
+    assert curve.least(1) == 50
+
+
 def test_a_point_far_above_one_of_more_rows_was_disturbed() -> None:
     assert times(n1=40, n2=900, n16=300).at(2) == pytest.approx(360)
 

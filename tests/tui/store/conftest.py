@@ -1,24 +1,14 @@
-"""A store, and a database for operations without the thread around it."""
+"""A database for operations without the thread of a store around it."""
 
 from __future__ import annotations
 
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from sqlite3 import Connection
 
 import pytest
 
 from tui.store import database
-from tui.store.store import Store
-
-
-@pytest.fixture
-async def store(tmp_path: Path) -> AsyncIterator[Store]:
-    """Open, in a folder of its own."""
-    opened = Store(tmp_path / "conversations")
-    await opened.open()
-    yield opened
-    await opened.close()
 
 
 @pytest.fixture
