@@ -10,7 +10,7 @@ from collections.abc import Sequence as Seq
 from dataclasses import asdict, dataclass, field
 from itertools import takewhile
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -19,6 +19,9 @@ from scripts.benchmarks.figures import bootstrap, median, ratios
 from scripts.benchmarks.footprint import PeakWatch
 from scripts.benchmarks.own_loops import LOOPS, Write, Written
 from scripts.benchmarks.table import Row, quantity
+
+if TYPE_CHECKING:
+    from edgellm.events import Timings
 
 LEAST = 0.95
 _CONTEXT = 1024
@@ -73,37 +76,44 @@ async def _ask(found: Found, path: Path, threads: int, texts: Seq[str], tokens: 
             found.prompts.append(await model.tokenize(Conversation((user(text),))))
         assert model.pid is not None
         with PeakWatch(model.pid) as watch:
-            await _answer(model, TokenIds(tuple(found.prompts[0])), 2)
+            await _milliseconds(model, TokenIds(tuple(found.prompts[0])), 2)
         found.peak = watch.peak
         if write is not None:
             write(found.prompts[0], 2)  # the first one wakes the library
         for turn, prompt in enumerate(found.prompts):
             for ours in (True, False) if turn % 2 else (False, True):
                 if ours:
-                    written = await _answer(model, TokenIds(tuple(prompt)), tokens)
-                    found.answers.append(written.tokens)
-                    found.ms.append(written.milliseconds / max(1, len(written.tokens) - 1))
+                    found.answers.append((await _answer(model, TokenIds(tuple(prompt)), tokens, scored=True))[0])
+                    found.ms.append(await _milliseconds(model, TokenIds(tuple(prompt)), tokens))
                 elif write is not None:
                     found.own.append(write(prompt, tokens))
     finally:
         await model.aclose()
 
 
-async def _answer(model: Any, prompt: Any, tokens: int) -> Written:
+async def _answer(model: Any, prompt: Any, tokens: int, *, scored: bool = False) -> tuple[list[int], Timings]:
+    """The tokens, told only with their scores, which take time of their own; and what the answer took."""
     from edgellm.events import Failed, Finished, Text
     from edgellm.request import GREEDY, ChatRequest
 
-    request = ChatRequest(input=prompt, sampling=GREEDY, max_tokens=tokens, logprobs=0, ignore_eos=True)
+    scores = 0 if scored else None
+    request = ChatRequest(input=prompt, sampling=GREEDY, max_tokens=tokens, logprobs=scores, ignore_eos=True)
     found: list[int] = []
     async for event in model.stream(request):
         match event:
-            case Text(logprobs=scores):
-                found += [score.token for score in scores]
+            case Text(logprobs=told):
+                found += [score.token for score in told]
             case Finished(timings=timings):
-                return Written(found, timings.predicted_ms)
+                return found, timings
             case Failed(message=message):
                 raise RuntimeError(message)
     raise AssertionError("a stream ends with Finished or Failed")
+
+
+async def _milliseconds(model: Any, prompt: Any, tokens: int) -> float:
+    """Of a token after the first."""
+    _, timings = await _answer(model, prompt, tokens)
+    return timings.predicted_ms / max(1, timings.predicted_n - 1)
 
 
 def perplexity(path: Path, threads: int, most: int) -> float:
