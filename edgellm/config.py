@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-import tomllib
 from collections.abc import Callable, Iterable, Mapping
 from pathlib import Path
 from types import MappingProxyType
@@ -214,17 +213,21 @@ def load(
 
 def _read(path: Path, *, required: bool) -> dict[str, Any]:
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        text = path.read_bytes()
     except FileNotFoundError:
         if not required:
             return {}
         raise ConfigError(f"there is no settings file {path}. Check the path.") from None
+    except OSError as error:
+        raise ConfigError(f"cannot read {path}: {error.strerror or error}. Make it a readable file.") from error
+    import tomllib  # here, as most have no such file
+
+    try:
+        return tomllib.loads(text.decode("utf-8"))
     except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
         raise ConfigError(
             f"{path} is not valid TOML: {error}. Correct it, or remove it to get the defaults."
         ) from error
-    except OSError as error:
-        raise ConfigError(f"cannot read {path}: {error.strerror or error}. Make it a readable file.") from error
 
 
 def _variables(environ: Mapping[str, str]) -> dict[str, str]:

@@ -1,11 +1,11 @@
-"""The chat app: connects screens, controller and model; imports nothing of the engine."""
+"""The chat app: the screen and its keys; what works behind it comes after the first paint, see `tui.works`."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
+import gc
 import time
-from collections.abc import Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar
@@ -14,32 +14,33 @@ from textual import on
 from textual.app import App, SystemCommand
 from textual.binding import Binding, BindingType
 from textual.events import Event, Key, Paste
+from textual.reactive import Reactive
 from textual.screen import Screen
+from textual.theme import Theme
 from textual.timer import Timer
 
 from edgellm.errors import EdgeLLMError
 from tui import commands
-from tui.actions import Actions
 from tui.commands import COMMANDS, COMMANDS_BY_NAME, Command, Situation
-from tui.composer import Composer
-from tui.controller import Controller
-from tui.dialogs import Dialogs
-from tui.model_choice import ModelChoice
-from tui.notices import ChatChanged, ChatShown, Deleted, ListChanged, Notice, Outgrown, StateChanged, Summarized
-from tui.opening import Cancelled, Progress
 from tui.screens.chat import ChatScreen
-from tui.serving import Serving
-from tui.start import Start
-from tui.store.refusal import Closed
-from tui.store.store import Store
-from tui.styles.themes import NAMES, THEMES
-from tui.submitting import Submitting
-from tui.suggesting import Suggesting
+from tui.styles.themes import THEMES, THEMES_BY_NAME
 from tui.widgets import signals
 
 if TYPE_CHECKING:
+    from tui.actions import Actions
+    from tui.composer import Composer
+    from tui.controller import Controller
+    from tui.dialogs import Dialogs
+    from tui.model_choice import ModelChoice
+    from tui.serving import Serving
+    from tui.start import Start
     from tui.store.records import Entry
+    from tui.store.store import Store
+    from tui.submitting import Submitting
+    from tui.suggesting import Suggesting
+    from tui.works import Works
 
+STYLES = Path(__file__).parent / "styles"
 DRAFT_S = 0.5
 """How long after a key an unsent message is kept and counted, at the latest."""
 FOCUS_S = 0.01
@@ -49,9 +50,9 @@ TWICE_S = 2.0
 
 
 class ChatApp(App[None]):
-    """Everything is done through the `Controller`; what it tells is handed to the screen, in order."""
+    """What a person does is handed to the works behind the screen; before they are there, it waits in its order."""
 
-    CSS_PATH = Path(__file__).parent / "styles" / "app.tcss"
+    CSS_PATH = STYLES / "app.tcss"
     TITLE = "edgellm"
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -64,28 +65,35 @@ class ChatApp(App[None]):
         Binding("ctrl+c", "interrupt", "Copy, stop, or leave", show=False, priority=True),
     ]
 
+    theme: Reactive[str] = Reactive(THEMES[0].name)
+
+    # All of these are put here by the works.
+    store: Store
+    controller: Controller
+    models: ModelChoice
+    composer: Composer
+    submitting: Submitting
+    suggesting: Suggesting
+    dialogs: Dialogs
+    actions: Actions
+    serving: Serving
+
     def __init__(self, start: Start) -> None:
         super().__init__()
-        for theme in THEMES:
-            self.register_theme(theme)
-        self.theme = THEMES[0].name
         self.start = start
-        self.store = Store(start.folder)
-        self.controller = Controller(self.store)
         self.chat_screen = ChatScreen(start.settings.model, start.settings.offline)
-        self.models = ModelChoice(self.controller, start.settings, start.open_model, self._fetching)
-        self.composer = Composer(self.controller, self.chat_screen.prompt, self._tell)
-        self.submitting, self.suggesting = Submitting(self), Suggesting(self)
-        self.dialogs = Dialogs(self)
-        self.actions = Actions(self)
-        self.serving = Serving(self, start.server)
-        self.models.unused = self.serving.unused
+        self.leaving = False
+        self._works: Works | None = None
         self._begun = asyncio.Event()
-        self._heard: asyncio.Queue[Notice] = asyncio.Queue()
+        self._waiting: list[Callable[[], object]] = []
         self._draft_timer: Timer | None = None
         self._interrupted = 0.0
-        self._leaving = self._was_opening = False
         self._early: list[Event] | None = []
+
+    @property
+    def available_themes(self) -> dict[str, Theme]:
+        """Ours alone; there from the beginning, as all styles are read anew when another one is set."""
+        return THEMES_BY_NAME
 
     def get_default_screen(self) -> Screen[None]:
         return self.chat_screen
@@ -111,15 +119,14 @@ class ChatApp(App[None]):
         self.call_after_refresh(self.run_worker, self._begin(), group="begin")
 
     async def _begin(self) -> None:
+        self._read_styles()
+        await self.chat_screen.complete()
+        works = self._works = (await asyncio.to_thread(_imported))(self)
+        if not gc.isenabled():  # whoever starts a process for this puts it off: what is imported is no garbage
+            gc.freeze()
+            gc.enable()
         try:
-            notes = await self.store.open()
-            await self._restore()
-            self.controller.listen(self._heard.put_nowait)
-            self.run_worker(self._hear(), group="hear")
-            if not (self.start.resume and await self.controller.resume_last()):
-                await self.controller.new()
-            if self.start.options:
-                await self.controller.configure(**self.start.options)
+            notes = await works.begin()
         except EdgeLLMError as error:
             self.exit(return_code=1, message=f"error: {error}")
             return
@@ -129,91 +136,38 @@ class ChatApp(App[None]):
         self.chat_screen.header.watch_machine()
         self.serving.show()
         self.use(self.chat_screen.header.model)
+        for call in self._waiting:
+            call()
+        self._waiting.clear()
+        if self.chat_screen.prompt.text:
+            self._drafted()
 
-    async def _restore(self) -> None:
-        from tui.store import presets
+    def _read_styles(self) -> None:
+        """Those that the first frame has no use for. When a screen brings its own, all others are read anew."""
+        self.stylesheet.read(STYLES / "dialogs.tcss")
+        self.stylesheet.parse()
 
-        kept = await self.store.read(presets.preferences)
-        if kept.get("theme") in NAMES:
-            self.theme = str(kept["theme"])
-        self.chat_screen.set_class(kept.get("list") is False, "-no-list")
-        if self.start.any_model and isinstance(kept.get("model"), str):
-            self.chat_screen.header.model = str(kept["model"])
-        await self.composer.remember()
+    @property
+    def begun(self) -> bool:
+        """Whether the works are in and a conversation is shown; what is asked for before waits."""
+        return self._begun.is_set()
+
+    def when_begun(self, call: Callable[[], object]) -> None:
+        """Now, or as soon as what it needs is there."""
+        if self.begun:
+            call()
+        else:
+            self._waiting.append(call)
 
     def use(self, name: str) -> None:
         """Answer with the model `name` as soon as it is there; until then the one before goes on."""
-        if self.controller.model is None:
-            self.chat_screen.header.model = name
-        self.chat_screen.show_notice("")
-        self.run_worker(self.take(name), group="opening")
+        assert self._works is not None
+        self._works.use(name)
 
     async def take(self, name: str) -> None:
-        """Returns when it is there, or why not is told."""
-        try:
-            if not await self.models.take(name):
-                return
-        except Exception as error:
-            self._failed_to_open(error)
-            return
-        model = self.controller.model
-        assert model is not None
-        self.serving.use(model)
-        self.chat_screen.header.model = model.info.name
-        self.remember("model", name)
-        self.update_commands()
-
-    def _fetching(self, progress: Progress | None) -> None:
-        """How far the model that is wanted is; None: it is there, or given up."""
-        if self._was_opening != (progress is not None):
-            self._was_opening = progress is not None
-            self.update_commands()
-        self.chat_screen.show_fetching(progress)
-
-    def _failed_to_open(self, error: Exception) -> None:
-        if self.controller.model is not None:
-            self.chat_screen.header.model = self.controller.model.info.name
-        if isinstance(error, Cancelled):
-            self.notify(str(error), markup=False)
-        elif isinstance(error, EdgeLLMError):
-            self.chat_screen.show_notice(f"✗ {error}  ^O chooses another model.", error=True)
-        else:
-            self.chat_screen.show_notice(f"✗ {type(error).__name__}: {error}. This is a bug in edgellm.", error=True)
-
-    async def _hear(self) -> None:
-        while True:
-            notice = await self._heard.get()
-            with contextlib.suppress(Closed):
-                await self._heard_of(notice)
-
-    async def _heard_of(self, notice: Notice) -> None:
-        if self._leaving:
-            return
-        await self.chat_screen.hear(notice)
-        if isinstance(notice, ChatShown | StateChanged | ListChanged | ChatChanged | Deleted):
-            self.update_commands()
-        if isinstance(notice, ChatShown | ListChanged | ChatChanged):
-            await self._list()
-        match notice:
-            case ChatShown(chat=shown):
-                await self.composer.begin()
-                if shown is not None:
-                    self.remember("shown", shown.id)
-            case Deleted(chat=chat):
-                self.notify(f"Deleted “{chat.title}”. F8 brings it back.", timeout=8, markup=False)
-                self.update_commands()
-            case Outgrown():
-                self.dialogs.outgrown(notice)
-            case Summarized():
-                self.dialogs.summary(notice)
-            case StateChanged(state="idle"):
-                self.do(self.models.retire())
-
-    async def _list(self) -> None:
-        from tui.store import chats
-
-        shown = self.controller.chat.id if self.controller.chat is not None else None
-        self.chat_screen.show_chats(await self.store.read(chats.listing), shown)
+        """As `use`; returns when it is there, or why not is told."""
+        assert self._works is not None
+        await self._works.take(name)
 
     def do(self, work: Coroutine[Any, Any, object]) -> None:
         """Run `work` in the background; what goes wrong is told."""
@@ -238,12 +192,12 @@ class ChatApp(App[None]):
         try:
             await work
         except EdgeLLMError as error:
-            if not self._leaving:
+            if not self.leaving:
                 self.notify(str(error), severity="error", timeout=10, markup=False)
 
     @on(signals.Submitted)
     def _submitted(self, event: signals.Submitted) -> None:
-        self.submitting.take(event.text.strip())
+        self.when_begun(lambda: self.submitting.take(event.text))
 
     def obey(self, command: Command, argument: str = "") -> None:
         """Do what a command of the registry says: what has to wait for something in the background, the rest now."""
@@ -253,8 +207,10 @@ class ChatApp(App[None]):
             self.do(result)
 
     @on(signals.Drafted)
-    def _drafted(self, event: signals.Drafted) -> None:
-        work: Any = partial(self.suggesting.offer, event.text)
+    def _drafted(self) -> None:
+        if not self.begun:
+            return
+        work: Any = partial(self.suggesting.offer, self.chat_screen.prompt.text)
         self.run_worker(work, exclusive=True, group="suggest")
         if self._draft_timer is None:  # not later for somebody who never pauses
             self._draft_timer = self.set_timer(DRAFT_S, self._keep)
@@ -304,10 +260,11 @@ class ChatApp(App[None]):
 
     @property
     def situation(self) -> Situation:
+        if not self.begun:
+            return Situation(state="loading", has_server=self.start.server is not None)
         path = self.controller.path
-        ready = self._begun.is_set()
         return Situation(
-            state=self.controller.state if ready else "loading",
+            state=self.controller.state,
             has_model=self.controller.model is not None,
             has_chat=self.controller.chat is not None,
             has_messages=any(entry.speaker == "user" for entry in path),
@@ -318,9 +275,6 @@ class ChatApp(App[None]):
             cut=self.controller.cut,
             summing=self.controller.summing,
         )
-
-    def _tell(self, words: str) -> None:
-        self.notify(words, severity="warning", timeout=8, markup=False)
 
     def update_commands(self) -> None:
         self.chat_screen.show_commands(commands.available(self.situation))
@@ -342,7 +296,7 @@ class ChatApp(App[None]):
 
     def action_to_prompt(self) -> None:
         self.chat_screen.prompt.focus()
-        if self.composer.editing is not None:
+        if self.begun and self.composer.editing is not None:
             self.chat_screen.show_notice("")
             self.do(self.composer.leave())
 
@@ -351,7 +305,7 @@ class ChatApp(App[None]):
         if name == "quit":  # even where conversations cannot be opened
             self.run_worker(self.action_quit(), group="quit")
         else:
-            self.obey(COMMANDS_BY_NAME[name])
+            self.when_begun(partial(self.obey, COMMANDS_BY_NAME[name]))
 
     def action_interrupt(self) -> None:
         """Ctrl-C: copy what is selected, else stop the answer; twice in a row, leave."""
@@ -359,7 +313,7 @@ class ChatApp(App[None]):
         now = time.monotonic()
         if selected:
             self.do(self.copy(selected, "selection"))
-        elif self.controller.state == "streaming":
+        elif self.situation.state == "streaming":
             self.action_command("stop")
         elif now - self._interrupted < TWICE_S:
             self.run_worker(self.action_quit(), group="quit")
@@ -369,14 +323,9 @@ class ChatApp(App[None]):
 
     async def action_quit(self) -> None:
         """Keep everything, give the model's memory back, leave."""
-        self._leaving = True
-        with contextlib.suppress(EdgeLLMError):
-            if self._begun.is_set():
-                await self.composer.keep_draft()
-                await self.controller.close()
-        await self.serving.close()
-        await self.models.close()
-        await self.store.close()
+        self.leaving = True
+        if self._works is not None:
+            await self._works.close(begun=self.begun)
         self.exit()
 
     def remember(self, name: str, value: str | int) -> None:
@@ -384,3 +333,10 @@ class ChatApp(App[None]):
         from tui.store import presets
 
         self.do(self.store.write(presets.set_preference, name, value))
+
+
+def _imported() -> type[Works]:
+    """In a thread: it takes longer than a key may wait."""
+    from tui.works import Works
+
+    return Works

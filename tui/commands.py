@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from typing import TYPE_CHECKING
 
 import msgspec
 
-from tui.notices import State
+if TYPE_CHECKING:
+    from tui.notices import State
 
 
 class Situation(msgspec.Struct, frozen=True, kw_only=True):

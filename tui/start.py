@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from edgellm.config import Settings
-from tui.opening import OpenModel, open_model
-from tui.server_control import ServerControl
+if TYPE_CHECKING:
+    from edgellm.config import Settings
+    from tui.opening import OpenModel
+    from tui.server_control import ServerControl
 
 
 @dataclass(frozen=True)
 class Start:
     """`any_model`: the one used last may take the place of the setting's.
 
-    `sampling` holds fields of `SamplingParams`; `folder` is where conversations are kept.
+    `sampling` holds fields of `SamplingParams`; `folder` is where conversations are kept. `open_model` None does as the
+    runtime does. `server` is called after the first paint.
     """
 
     settings: Settings
@@ -26,8 +29,8 @@ class Start:
     sampling: dict[str, Any] = field(default_factory=dict)
     max_tokens: int | None = None
     thinking: bool | None = None
-    open_model: OpenModel = open_model
-    server: ServerControl | None = None
+    open_model: OpenModel | None = None
+    server: Callable[[], ServerControl] | None = None
 
     @property
     def options(self) -> dict[str, Any]:

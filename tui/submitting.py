@@ -16,25 +16,24 @@ class Submitting:
         self._insisted = ""
         """What was asked to be sent while an answer runs: asked again, it is."""
 
-    def take(self, text: str) -> None:
-        """`text` without the space around it."""
+    def take(self, given: str) -> None:
+        """What the prompt gave away, as it was typed; what is not to be sent yet is in the prompt again."""
         from tui import slash
 
-        if not text:
-            return
+        prompt, text = self._app.chat_screen.prompt, given.strip()
         if (found := slash.read(text)) is not None:
-            self._app.chat_screen.prompt.fill("")
             self._app.obey(*found)
         elif (word := slash.unknown(text)) is not None:
+            prompt.take_back(given)
             self._app.notify(f"There is no command /{word}; F1 shows them all.", severity="warning", markup=False)
         elif self._app.controller.state == "streaming" and text != self._insisted:
             self._insisted = text
+            prompt.take_back(given)
             self._app.chat_screen.show_notice(WRITING)
         else:
             self._send(text)
 
     def _send(self, text: str) -> None:
         self._insisted = ""
-        self._app.chat_screen.prompt.fill("")
         self._app.chat_screen.show_notice("")
         self._app.do(self._app.composer.send(text))

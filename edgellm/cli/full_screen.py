@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import gc
 import os
 import sys
 from collections.abc import Mapping, Sequence
+from functools import cache
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
+    from edgellm.cli.chat_server import ChatServer
     from edgellm.cli.prompt import Wishes
     from edgellm.config import Settings
 
@@ -20,13 +23,21 @@ def possible(environ: Mapping[str, str] = os.environ) -> bool:
     return all(stream is not None and stream.isatty() for stream in streams) and environ.get("TERM") != "dumb"
 
 
+def run_usual() -> int:
+    """Chat as the settings say, nothing asked for on the command line. Returns the exit code. Raises ConfigError."""
+    gc.disable()
+    from edgellm import config
+
+    return run(config.load())
+
+
 def run(
     settings: Settings,
-    wishes: Wishes,
-    system: str,
+    wishes: Wishes | None = None,
+    system: str = "",
     *,
-    resume: bool,
-    any_model: bool,
+    resume: bool = False,
+    any_model: bool = True,
     local: bool = False,
     own: Sequence[str] = (),
 ) -> int:
@@ -34,12 +45,17 @@ def run(
 
     `local` and `own` as for `ChatServer`. Returns the exit code. Raises ConfigError where conversations cannot be kept.
     """
+    gc.disable()  # until the app is complete: a tenth of its start would be spent in looking at what is imported
     from edgellm import paths
-    from edgellm.cli.chat_server import ChatServer
     from tui.app import ChatApp
     from tui.start import Start
 
-    server = ChatServer(settings, local=local, own=own)
+    @cache
+    def server() -> ChatServer:
+        from edgellm.cli.chat_server import ChatServer
+
+        return ChatServer(settings, local=local, own=own)
+
     app = ChatApp(
         Start(
             settings=settings,
@@ -47,10 +63,10 @@ def run(
             any_model=any_model,
             resume=resume,
             system=system,
-            sampling=wishes.sampling,
-            max_tokens=wishes.max_tokens,
-            thinking=wishes.think,
-            open_model=server.open_model,
+            sampling=wishes.sampling if wishes is not None else {},
+            max_tokens=wishes.max_tokens if wishes is not None else None,
+            thinking=wishes.think if wishes is not None else None,
+            open_model=lambda name, chosen, report: server().open_model(name, chosen, report),
             server=server,
         )
     )

@@ -1,105 +1,21 @@
-"""The `edgellm` command: its subcommands, and how an error becomes one line and an exit code."""
+"""The `edgellm` command: how one of its subcommands is run, and how an error becomes one line and an exit code.
+
+Typer and the subcommands are imported where they are needed: the chat app is on the screen before they would be.
+"""
 
 from __future__ import annotations
 
 import os
 import sys
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import TYPE_CHECKING
 
-import typer
-from typer.core import TyperCommand, TyperGroup
+from edgellm.cli import full_screen
 
-from edgellm.cli import (
-    alias,
-    bench,
-    bundle,
-    chat,
-    connect,
-    doctor,
-    fit,
-    keys,
-    lend,
-    models,
-    prune,
-    ps,
-    pull,
-    rm,
-    run,
-    serve,
-    show,
-    stop,
-    verify,
-)
+if TYPE_CHECKING:
+    import typer
 
 FAILED, USAGE, INTERRUPTED = 1, 2, 130
-
-
-def _untyped(help_option: Any) -> Any:
-    """Typer would show `--help <bool>`, as though it took a value."""
-    help_option.metavar = ""
-    return help_option
-
-
-class Command(TyperCommand):
-    def get_help_option(self, ctx: Any) -> Any:
-        return _untyped(super().get_help_option(ctx))
-
-
-class Group(TyperGroup):
-    def get_help_option(self, ctx: Any) -> Any:
-        return _untyped(super().get_help_option(ctx))
-
-
-app = typer.Typer(name="edgellm", cls=Group, no_args_is_help=True, add_completion=False, pretty_exceptions_enable=False)
-app.command(cls=Command)(run.run)
-app.command(cls=Command)(chat.chat)
-app.command(cls=Command)(serve.serve)
-app.command(cls=Command)(lend.lend)
-app.command(cls=Command)(connect.connect)
-app.command(cls=Command)(ps.ps)
-app.command(cls=Command)(stop.stop)
-app.command(cls=Command)(models.models)
-app.command(cls=Command)(show.show)
-app.command(cls=Command)(pull.pull)
-app.command(cls=Command)(rm.rm)
-app.command(cls=Command)(verify.verify)
-app.command(cls=Command)(prune.prune)
-app.command(cls=Command)(alias.alias)
-app.command(cls=Command)(doctor.doctor)
-app.command(cls=Command)(fit.fit)
-app.command(cls=Command)(bench.bench)
-
-bundles = typer.Typer(name="bundle", cls=Group, no_args_is_help=True, help="Carry models to machines without network.")
-bundles.command(cls=Command)(bundle.create)
-bundles.command(cls=Command)(bundle.install)
-bundles.command(cls=Command)(bundle.verify)
-app.add_typer(bundles)
-
-access = typer.Typer(name="keys", cls=Group, no_args_is_help=True, help="Keys that clients show to the server.")
-access.command(cls=Command)(keys.create)
-access.command("list", cls=Command)(keys.list_)
-access.command(cls=Command)(keys.revoke)
-access.command(cls=Command)(keys.rotate)
-app.add_typer(access)
-
-
-def _version(wanted: bool) -> None:
-    if wanted:
-        from edgellm import __version__
-
-        print(f"edgellm {__version__}")
-        raise typer.Exit
-
-
-@app.callback()
-def root(
-    version: Annotated[
-        bool,
-        typer.Option("--version", metavar="", is_eager=True, callback=_version, help="Print the version and leave."),
-    ] = False,
-) -> None:
-    """Language models on your own machine."""
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
@@ -107,25 +23,34 @@ def main(arguments: Sequence[str] | None = None) -> int:
     _write_any_text()
     given = list(sys.argv[1:] if arguments is None else arguments)
     try:
-        result = app(given or _usual(), prog_name="edgellm", standalone_mode=False)
+        result = _run(given)
         sys.stdout.flush()
     except BrokenPipeError:
         _stop_writing()
         return FAILED
-    except (KeyboardInterrupt, typer.Abort):
+    except KeyboardInterrupt:
         return INTERRUPTED
     except Exception as error:
+        if _aborted(error):
+            return INTERRUPTED
         if os.environ.get("EDGELLM_DEBUG") == "1":
             raise
         return _told(error)
     return result if isinstance(result, int) else 0
 
 
-def _usual() -> list[str]:
-    """What is done without arguments: the chat app where there is a terminal for it, else the help is shown."""
-    from edgellm.cli import full_screen
+def _run(given: list[str]) -> object:
+    """Without arguments: the chat app where there is a terminal for it, else the help."""
+    if given in ([], ["chat"]) and full_screen.possible():
+        return full_screen.run_usual()
+    from edgellm.cli.commands import app
 
-    return ["chat"] if full_screen.possible() else []
+    return app(given, prog_name="edgellm", standalone_mode=False)
+
+
+def _aborted(error: Exception) -> bool:
+    """Whether a question was answered with Ctrl-C."""
+    return "typer" in sys.modules and isinstance(error, sys.modules["typer"].Abort)
 
 
 def _told(error: Exception) -> int:

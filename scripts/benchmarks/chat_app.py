@@ -34,40 +34,34 @@ _TEXTS = {
     "list": "- an item of a list with **some** words and `code`\n" * 80,
 }
 _PAINTED = """
-
-class Painted(Begun):
-    def on_mount(self):
-        super().on_mount()
-        self.call_after_refresh(self.painted)
-
-    def painted(self):
-        os.write(1, b"%f\\n" % time.time())
-        os._exit(0)
-
-
-Painted(*given).run(headless=True)
-"""
-_BARE = """
-import os, sys, time
+import os, time
 from textual.app import App
 
-given = ()
+ready = App._ready
 
 
-class Begun(App):
-    def on_mount(self):
-        pass
+def painted():
+    os.write(1, b"%f\\n" % time.time())
+    os._exit(0)
+
+
+async def hooked(self):
+    await ready(self)
+    self.call_after_refresh(painted)
+
+
+App._ready = hooked
+"""
+_BARE = """
+App().run()
 """
 _OURS = """
-import os, sys, time
-from pathlib import Path
-import edgellm.cli.main
-from edgellm import config
-from tui.app import ChatApp as Begun
-from tui.start import Start
+import sys
+from edgellm.cli.main import main
 
-given = (Start(settings=config.load(), folder=Path(sys.argv[1])),)
+sys.exit(main([]))
 """
+_HEADLESS = "textual.drivers.headless_driver:HeadlessDriver"
 
 
 class Paced:
@@ -131,21 +125,22 @@ def measure(runs: int) -> tuple[list[Row], dict[str, Any]]:
 
 def _first_paints(directory: Path, runs: int) -> dict[str, list[float]]:
     scripts = {name: directory / f"{name}_app.py" for name in ("edgellm", "bare")}
-    scripts["edgellm"].write_text(_OURS + _PAINTED, encoding="utf-8")
-    scripts["bare"].write_text(_BARE + _PAINTED, encoding="utf-8")
+    scripts["edgellm"].write_text(_PAINTED + _OURS, encoding="utf-8")
+    scripts["bare"].write_text(_PAINTED + _BARE, encoding="utf-8")
     seconds: dict[str, list[float]] = {name: [] for name in scripts}
     for turn in range(runs + 1):
         for name in in_turn(list(scripts), turn):
-            passed = _first_paint(scripts[name], directory / "chats")
+            passed = _first_paint(scripts[name], directory / "home")
             seconds[name] += [passed] if turn else []  # the first of each warms the disk
     return seconds
 
 
-def _first_paint(script: Path, folder: Path) -> float:
-    """Seconds from the start of the process to its first complete frame."""
-    environment = {**os.environ, "PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path[1:]])}
+def _first_paint(script: Path, home: Path) -> float:
+    """Seconds from the start of the process to its first complete frame, on a terminal that is not there."""
+    places = {"PYTHONPATH": os.pathsep.join([str(Path.cwd()), *sys.path[1:]]), "EDGELLM_HOME": str(home)}
+    environment = {**os.environ, **places, "TEXTUAL_DRIVER": _HEADLESS}
     begin = time.time()
-    command = [sys.executable, str(script), str(folder)]
+    command = [sys.executable, str(script)]
     done = subprocess.run(command, capture_output=True, text=True, env=environment, check=True, timeout=60)
     return float(done.stdout.split()[-1]) - begin
 
@@ -159,7 +154,7 @@ async def _streaming(folder: Path, kind: str) -> float:
     model = Paced(tokens)
     app = ChatApp(Start(settings=Settings(), folder=folder, open_model=lambda name, settings, report: model))
     async with app.run_test(size=SIZE):
-        await _until(lambda: app.controller.model is not None and app.controller.state == "idle")
+        await _until(lambda: app.begun and app.controller.model is not None and app.controller.state == "idle")
         await asyncio.sleep(0.5)
         cpu, wall = time.process_time(), time.perf_counter()
         await app.controller.send("Write.")
@@ -180,7 +175,7 @@ async def _long(folder: Path) -> tuple[float, list[float]]:
     model = Paced(["Fine."])
     app = ChatApp(Start(settings=Settings(), folder=folder, open_model=lambda name, settings, report: model))
     async with app.run_test(size=SIZE) as pilot:
-        await _until(lambda: app.controller.model is not None and app.controller.state == "idle")
+        await _until(lambda: app.begun and app.controller.model is not None and app.controller.state == "idle")
         chat = await app.store.write(chats.add, "Long")
         parent = None
         for index in range(MESSAGES):

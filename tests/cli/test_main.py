@@ -12,7 +12,7 @@ import pytest
 from typer.testing import CliRunner
 
 from edgellm import __version__
-from edgellm.cli.main import app
+from edgellm.cli.commands import app
 
 # Runs the command with a model that streams numbers slowly and for long.
 SLOW = """

@@ -53,7 +53,8 @@ class Running:
         return seen[-1]
 
     async def ready(self) -> None:
-        await self.until(lambda: self.app.controller.model is not None and self.app.controller.state == "idle")
+        app = self.app
+        await self.until(lambda: app.begun and app.controller.model is not None and app.controller.state == "idle")
 
     async def type(self, text: str) -> None:
         self.app.chat_screen.prompt.insert(text)
@@ -106,9 +107,12 @@ def start(tmp_path: Path) -> Callable[..., object]:
     ) -> AsyncIterator[Running]:
         answering = model or ScriptedModel([["Fine", ", ", "thanks."]], name="tiny")
         values: dict[str, object] = {"open_model": lambda name, settings, report: answering, **options}
+        if (server := options.get("server")) is not None:
+            values["server"] = lambda: server
         app = ChatApp(Start(settings=Settings(), folder=tmp_path / "chats", **values))  # type: ignore[arg-type]
         async with app.run_test(size=size) as pilot:
             running = Running(app, pilot)
+            await running.until(lambda: hasattr(app, "controller"))
             yield running
             if app.is_running:
                 await app.action_quit()

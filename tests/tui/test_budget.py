@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import re
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -17,17 +19,48 @@ from tui.widgets.document import Document
 from tui.widgets.message_list import WINDOW
 from tui.widgets.question import Question
 
-FORBIDDEN = ("httpx", "pydantic", "fastapi", "numpy", "llama_cpp", "huggingface_hub", "markdown_it", "pygments")
+FORBIDDEN = (
+    *("httpx", "pydantic", "fastapi", "numpy", "llama_cpp", "huggingface_hub", "psutil", "structlog"),
+    *("markdown_it", "pygments", "sqlite3", "filelock", "tomllib", "typer"),
+)
+LATER = ("tui.works", "tui.store", "tui.controller", "tui.notices", "tui.widgets.answer", "edgellm.model")
+ROOT = Path(__file__).parents[2]
 ROOMS = ("runtime", "engine", "backends", "download", "fit", "server", "catalog", "machine", "chat", "remote")
 
 
-def test_nothing_of_the_engine_is_imported_before_the_first_paint() -> None:
-    code = "import edgellm.cli.main, edgellm.cli.full_screen, tui.app, tui.start, sys; print(*sys.modules)"
-    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
-    modules = done.stdout.split()
-    assert "textual.app" in modules
+# Ends at the first paint, and tells what there is by then.
+PAINTED = """
+import os, sys
+from textual.app import App
+
+ready = App._ready
+
+async def hooked(self):
+    await ready(self)
+    self.call_after_refresh(painted, self)
+
+def painted(self):
+    frame = "".join(strip.text for strip in self.screen._compositor.render_strips())
+    sys.__stdout__.write("\\n".join([frame, *sys.modules]))
+    sys.__stdout__.flush()
+    os._exit(0)
+
+App._ready = hooked
+from edgellm.cli.main import main
+sys.exit(main([]))
+"""
+
+
+def test_before_the_first_paint_nothing_is_imported_that_it_does_not_show(tmp_path) -> None:
+    headless = {"TEXTUAL_DRIVER": "textual.drivers.headless_driver:HeadlessDriver", "EDGELLM_HOME": str(tmp_path)}
+    environment = os.environ | headless | {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", PAINTED], env=environment, capture_output=True, check=True, timeout=60)
+    frame, *modules = done.stdout.decode("utf-8").splitlines()
+    assert "edgellm" in frame and "Message …" in frame and "help" in frame
     packages = {module.partition(".")[0] for module in modules}
+    assert {"textual", "tui"} <= packages
     assert not packages.intersection(FORBIDDEN)
+    assert not set(LATER).intersection(modules)
     assert not [module for module in modules if module.startswith(tuple(f"edgellm.{room}." for room in ROOMS))]
 
 

@@ -2,18 +2,21 @@
 
 from __future__ import annotations
 
+import threading
+
 import pytest
 from textual.events import Key
 
+import tui.app
 from edgellm.config import Settings
 from tests.doubles.scripted_model import ScriptedModel
-from tests.tui.conftest import Running
+from tests.tui.conftest import WAIT_S, Running
 from tui.app import ChatApp
+from tui.screens.help import HelpScreen
 from tui.start import Start
 from tui.store import drafts
 from tui.widgets.answer import Answer
 from tui.widgets.question import Question
-from tui.widgets.signals import Submitted
 
 
 async def test_the_arrow_keys_bring_back_what_was_sent(start) -> None:
@@ -55,6 +58,73 @@ async def test_what_is_typed_before_the_first_paint_is_in_the_prompt(tmp_path) -
         await running.ready()
         assert app.chat_screen.prompt.text == "hasty"
         await app.action_quit()
+
+
+@pytest.fixture
+async def unbegun(tmp_path, monkeypatch: pytest.MonkeyPatch):
+    """The app on its first frame, and what lets it go on: until then there is no store and no controller."""
+    go_on = threading.Event()
+    imported = tui.app._imported
+
+    def slowly():
+        assert go_on.wait(WAIT_S)
+        return imported()
+
+    monkeypatch.setattr(tui.app, "_imported", slowly)
+    model = ScriptedModel([["Fine."], ["Thanks."]])
+    app = ChatApp(Start(settings=Settings(), folder=tmp_path, open_model=lambda name, settings, report: model))
+    async with app.run_test() as pilot:
+        running = Running(app, pilot)
+        await running.until(lambda: app.focused is app.chat_screen.prompt)
+        yield running, go_on.set
+        go_on.set()
+        if app.is_running:
+            await app.action_quit()
+
+
+async def test_what_is_typed_and_sent_before_the_conversations_are_open_is_not_lost(unbegun) -> None:
+    running, go_on = unbegun
+    prompt = running.app.chat_screen.prompt
+    await running.pilot.press("o", "n", "e")
+    await running.until(lambda: prompt.text == "one")
+    await running.pilot.press("enter", "t", "w")
+    await running.until(lambda: prompt.text == "tw")
+    assert not running.app.begun and not hasattr(running.app, "store")
+    go_on()
+    await running.pilot.press("o")
+    await running.ready()
+    await running.until(lambda: running.texts[:1] == [("user", "one")])
+    await running.until(lambda: prompt.text == "two")
+
+
+async def test_commands_wait_until_the_conversations_are_open(unbegun) -> None:
+    running, go_on = unbegun
+    await running.pilot.press("f1", "escape", "ctrl+c")
+    assert len(running.app.screen_stack) == 1
+    go_on()
+    await running.until(lambda: isinstance(running.app.screen, HelpScreen))
+
+
+@pytest.mark.parametrize("keys", [("ctrl+q",), ("ctrl+c", "ctrl+c")])
+async def test_one_can_leave_before_the_conversations_are_open(unbegun, keys: tuple[str, ...]) -> None:
+    running, _ = unbegun
+    await running.pilot.press(*keys)
+    await running.until(lambda: not running.app.is_running)
+    assert not running.app.return_code
+
+
+async def test_what_is_typed_behind_enter_is_the_next_message(start) -> None:
+    async with start() as running:
+        await running.ready()
+        prompt = running.app.chat_screen.prompt
+        for key in ("o", "enter", "t", "w"):  # all there before the app comes to the first
+            running.app.post_message(Key(key, key if len(key) == 1 else "\r"))
+        await running.until(lambda: running.texts[:1] == [("user", "o")])
+        assert prompt.text == "tw"
+        prompt.fill("/nonsense")
+        prompt.submit()
+        prompt.insert(" more")
+        await running.until(lambda: prompt.text == "/nonsense more")
 
 
 async def test_what_is_typed_while_another_conversation_comes_up_is_not_lost(start) -> None:
@@ -133,7 +203,7 @@ async def test_what_is_sent_at_once_leaves_the_draft_of_the_conversation_alone(s
         prompt.fill("")
         running.app.action_command("new")
         prompt.insert("Two")
-        running.app._submitted(Submitted(prompt.text))
+        prompt.submit()
         await running.until(lambda: running.texts[:1] == [("user", "Two")])
         await running.ready()
         assert prompt.text == "unsent in a new one"

@@ -1,40 +1,45 @@
-"""The main screen: conversations at the left, messages, and the prompt below; turns notices into what is seen."""
+"""The main screen: conversations at the left, messages, and the prompt below."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING
 
 from textual import on
 from textual.app import ComposeResult
 from textual.containers import Horizontal, Vertical
 from textual.content import Content
 from textual.events import Key, Resize
-from textual.geometry import Offset
+from textual.geometry import Offset, Size
 from textual.screen import Screen
 from textual.widget import Widget
 from textual.widgets import Static
 
-from tui import notices
 from tui.commands import Command
-from tui.notices import Notice
-from tui.opening import Progress
-from tui.store.records import Chat
 from tui.widgets import figures
 from tui.widgets.chat_list import ChatList
 from tui.widgets.footer import Footer
 from tui.widgets.header import Header
 from tui.widgets.message_list import MessageList
-from tui.widgets.prompt import Prompt
-from tui.widgets.question import MARK
-from tui.widgets.signals import CommandWanted, Submitted
+from tui.widgets.prompt import MARK, Prompt
+from tui.widgets.signals import CommandWanted
 from tui.widgets.suggestions import Suggestion, Suggestions
+
+if TYPE_CHECKING:
+    from tui.opening import Progress
+    from tui.store.records import Chat, Entry
 
 NARROW, WIDE, SHORT = 100, 150, 16
 Suggest = Callable[[str], Sequence[Suggestion]]
 
 
 class ChatScreen(Screen[None]):
-    """Knows no controller: the app passes notices in with `hear`, and hears the widgets' messages."""
+    """Knows no controller: what is to be seen is passed in, and the app hears the widgets' messages.
+
+    Its first frame has only what can be used at once; `complete` adds what is empty anyway before there are messages.
+    """
+
+    AUTO_FOCUS = "Prompt"
 
     def __init__(self, model: str, offline: bool) -> None:
         super().__init__()
@@ -50,27 +55,27 @@ class ChatScreen(Screen[None]):
         self._server = Static(id="server", markup=False)
         self._notice = Static(id="notice", markup=False)
         self._latest = Static("↓ jump to latest", id="latest")
+        self._sidebar = Vertical(id="sidebar")
+        self._main = Vertical(id="main")
         self._jump: int | None = None
 
     def compose(self) -> ComposeResult:
+        self._fit(self.app.size)
         yield self.header
         with Horizontal(id="middle"):
-            with Vertical(id="sidebar"):
-                yield self.chats
-                yield self._fetching
-                yield self._server
-            with Vertical(id="main"):
+            yield self._sidebar
+            with self._main:
                 yield self.messages
-                yield self._latest
-                yield self._notice
-                yield self.suggestions
                 with Horizontal(id="compose"):
                     yield Static(MARK, id="mark")
                     yield self.prompt
         yield self.footer
 
-    def on_mount(self) -> None:
-        self.prompt.focus()
+    async def complete(self) -> None:
+        """Returns when all is there."""
+        with self.app.batch_update():
+            await self._sidebar.mount(self.chats, self._fetching, self._server)
+            await self._main.mount(self._latest, self._notice, self.suggestions, after=self.messages)
         self.watch(self.messages, "at_end", self._end_changed, init=False)
 
     def watch_focused(self) -> None:
@@ -80,9 +85,12 @@ class ChatScreen(Screen[None]):
         self.footer.here = (*here, ("escape", "back")) if here else ()
 
     def on_resize(self, event: Resize) -> None:
-        self.set_class(event.size.width < NARROW, "-narrow")
-        self.set_class(event.size.width >= WIDE, "-roomy")
-        self.set_class(event.size.height < SHORT, "-short")
+        self._fit(event.size)
+
+    def _fit(self, size: Size) -> None:
+        self.set_class(size.width < NARROW, "-narrow")
+        self.set_class(size.width >= WIDE, "-roomy")
+        self.set_class(size.height < SHORT, "-short")
 
     def get_widget_and_offset_at(self, x: int, y: int) -> tuple[Widget | None, Offset | None]:
         """A widget that was removed a moment ago cannot be clicked (it would end the app)."""
@@ -118,55 +126,9 @@ class ChatScreen(Screen[None]):
         """The next conversation that is shown is shown around this message."""
         self._jump = entry
 
-    async def hear(self, notice: Notice) -> None:
-        """Notices come one after the other, in their order."""
-        match notice:
-            case notices.ChatShown(path=path):
-                await self.messages.show(path, self._jump)
-                self._jump = None
-            case notices.EntryAdded(entry=entry):
-                await self.messages.add(entry)
-            case notices.EntrySettled(entry=entry):
-                self.messages.settle(entry)
-            case notices.MeterChanged(meter=meter):
-                self.header.meter, self.header.written = meter, 0
-                if meter is not None:
-                    self.messages.leave_out(meter.left_out)
-            case notices.StateChanged(state=state, detail=detail):
-                self._state(state, detail)
-            case notices.Warned(message=message):
-                self.notify(message, severity="warning", markup=False)
-            case notices.Noted(message=message):
-                self.notify(message, timeout=10, markup=False)
-            case _:
-                self._grown(notice)
-
-    def _grown(self, notice: Notice) -> None:
-        """What belongs to an answer that is being written."""
-        entry = getattr(notice, "entry", None)
-        answer = self.messages.answer(entry) if isinstance(entry, int) else None
-        if answer is None:
-            return
-        match notice:
-            case notices.TextAdded(text=text):
-                answer.add(text)
-            case notices.ReasoningAdded(text=text):
-                answer.think(text)
-            case notices.CallChanged(index=index, call=call):
-                answer.call(index, call)
-            case notices.PromptProgress(done=done, total=total):
-                answer.read(done, total)
-            case notices.StatsChanged(stats=stats):
-                answer.tell(stats)
-                self.header.written = stats.tokens
-            case _:
-                pass
-
-    def _state(self, state: notices.State, detail: str) -> None:
-        self.header.detail = (detail or "loading …") if state == "loading" else ""
-        told = "" if self.messages.tells(detail) else f"✗ {detail}   "
-        failed = f"{told}/retry tries again   ^O takes another model"
-        self.show_notice(failed if state == "failed" else "", error=state == "failed")
+    async def show_messages(self, path: Sequence[Entry]) -> None:
+        await self.messages.show(path, self._jump)
+        self._jump = None
 
     def _end_changed(self, at_end: bool) -> None:
         self._latest.set_class(not at_end, "-shown")
@@ -178,7 +140,7 @@ class ChatScreen(Screen[None]):
         self.prompt.fill(before + event.text)
         self.suggest(())
         if event.complete and event.text.startswith("/") and not event.text.endswith(" "):
-            self.post_message(Submitted(self.prompt.text))
+            self.prompt.submit()
 
     def _word(self) -> str:
         """The last word of the prompt."""

@@ -17,7 +17,7 @@ from tui.store import search
 from tui.store.records import Hit
 from tui.store.store import Store
 from tui.widgets.figures import age
-from tui.widgets.question import MARK
+from tui.widgets.prompt import MARK
 from tui.widgets.spaced_list import SpacedList, row_of
 
 PAUSE_S = 0.12

@@ -123,7 +123,8 @@ def _adapted(theme: Theme) -> Theme:
 
 
 THEMES = (DARK, LIGHT, *(_adapted(BUILTIN_THEMES[name]) for name in KNOWN if name in BUILTIN_THEMES))
-NAMES = tuple(theme.name for theme in THEMES)
+THEMES_BY_NAME = {theme.name: theme for theme in THEMES}
+NAMES = tuple(THEMES_BY_NAME)
 
 
 def opposite(name: str) -> str:

@@ -5,14 +5,17 @@ from __future__ import annotations
 import time
 from collections.abc import Iterable, Sequence
 from datetime import date, datetime, timedelta
+from typing import TYPE_CHECKING
 
 from textual.content import Content
 from textual.widgets import OptionList
 from textual.widgets.option_list import Option
 
-from tui.store.records import Chat
 from tui.widgets.figures import age
 from tui.widgets.signals import ChatChosen
+
+if TYPE_CHECKING:
+    from tui.store.records import Chat
 
 NARROWEST = 23
 UNTITLED = "New chat"

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import time
+from typing import TYPE_CHECKING
 
-from tui.notices import Meter, Stats
+if TYPE_CHECKING:
+    from tui.notices import Meter, Stats
 
 FULL, EMPTY = "━", "╌"
 

@@ -11,12 +11,12 @@ from textual.events import Click
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from tui.notices import Meter
 from tui.widgets import figures
 from tui.widgets.footer import clicked, wanted
 
 if TYPE_CHECKING:
     from edgellm.machine.power import Power
+    from tui.notices import Meter
 
 WIDE = 100
 EVERY_S = 3.0

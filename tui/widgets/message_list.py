@@ -4,17 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from functools import partial
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from textual.containers import VerticalScroll
 from textual.reactive import reactive
 from textual.widget import Widget
 
-from tui.store.records import Entry
-from tui.widgets.answer import Answer
-from tui.widgets.question import Question
-from tui.widgets.tool_calls import ToolResults
-from tui.widgets.welcome import Welcome
+if TYPE_CHECKING:
+    from tui.store.records import Entry
+    from tui.widgets.answer import Answer
 
 WINDOW = 20
 """Messages that are mounted at first, and more at each end that the reader comes to."""
@@ -46,10 +44,14 @@ class MessageList(VerticalScroll, can_focus=False):
 
     @property
     def answers(self) -> Iterable[Answer]:
+        from tui.widgets.answer import Answer
+
         return [widget for widget in self._mounted.values() if isinstance(widget, Answer)]
 
     def answer(self, entry: int) -> Answer | None:
         """The answer with this id, if it is mounted."""
+        from tui.widgets.answer import Answer
+
         widget = self._mounted.get(entry)
         return widget if isinstance(widget, Answer) else None
 
@@ -71,7 +73,7 @@ class MessageList(VerticalScroll, can_focus=False):
         self._tell_apart()
         with self.app.batch_update():
             await self.remove_children()
-            await self.mount_all(self._mounted.values() if self._entries else [Welcome()])
+            await self.mount_all(self._mounted.values() if self._entries else [_welcome()])
             if found is None or self._last == len(path):
                 self.anchor()
         if kept is not None and path[kept].id in self._mounted:
@@ -185,6 +187,8 @@ class MessageList(VerticalScroll, can_focus=False):
         self._growing = False
 
     def _tick(self) -> None:
+        if not self._mounted:
+            return
         live = [answer for answer in self.answers if answer.live]
         if live:
             for answer in live:
@@ -192,6 +196,11 @@ class MessageList(VerticalScroll, can_focus=False):
 
 
 def _widget(entry: Entry) -> Widget:
+    """Imported when the first one is drawn, which is after the first paint."""
+    from tui.widgets.answer import Answer
+    from tui.widgets.question import Question
+    from tui.widgets.tool_calls import ToolResults
+
     match entry.speaker:
         case "user":
             return Question(entry)
@@ -199,3 +208,9 @@ def _widget(entry: Entry) -> Widget:
             return Answer(entry)
         case "tool":
             return ToolResults(entry.results)
+
+
+def _welcome() -> Widget:
+    from tui.widgets.welcome import Welcome
+
+    return Welcome()

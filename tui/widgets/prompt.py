@@ -12,6 +12,8 @@ from textual.widgets import TextArea
 
 from tui.widgets.signals import Drafted, Submitted
 
+MARK = "\N{HEAVY RIGHT-POINTING ANGLE QUOTATION MARK ORNAMENT}"
+"""Stands before what the user writes."""
 NEWLINE = ("shift+enter", "ctrl+j", "alt+enter")
 HINT = "Message …    / commands   @ files   Shift+Enter new line"
 
@@ -55,6 +57,17 @@ class Prompt(TextArea):
         self.insert(text)
         self.focus()
 
+    def submit(self) -> None:
+        """Give the text away: what is typed from here on belongs to the next message."""
+        text = self.text
+        if text.strip():
+            self.fill("")
+            self.post_message(Submitted(text))
+
+    def take_back(self, text: str) -> None:
+        """What was given away is not sent: it stands in front of what was typed since."""
+        self.fill(text + self.text)
+
     def action_new_line(self) -> None:
         self.insert("\n")
         self.scroll_cursor_visible()
@@ -67,7 +80,7 @@ class Prompt(TextArea):
         elif event.key == "enter":
             event.stop()
             event.prevent_default()
-            self.post_message(Submitted(self.text))
+            self.submit()
         elif event.key in ("up", "down") and self._recall(event.key):
             event.stop()
             event.prevent_default()

@@ -16,11 +16,9 @@ from tui.widgets import branch
 from tui.widgets.document import Line
 from tui.widgets.figures import tokens
 from tui.widgets.markdown import Lines
+from tui.widgets.prompt import MARK
 from tui.widgets.prose import ProseText
 from tui.widgets.signals import CopyWanted, EditWanted, SwitchWanted
-
-MARK = "\N{HEAVY RIGHT-POINTING ANGLE QUOTATION MARK ORNAMENT}"
-"""Stands before what the user writes."""
 
 
 class Question(Vertical, can_focus=True):
