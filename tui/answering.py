@@ -34,7 +34,7 @@ from tui.store.records import Entry, Reply, State
 from tui.store.store import Store
 
 SAVED_EACH_S = 1.0
-STATS_EACH_S = 0.25
+STATS_EACH_S = 0.5
 
 
 class Answering:

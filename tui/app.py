@@ -141,6 +141,7 @@ class ChatApp(App[None]):
         self._waiting.clear()
         if self.chat_screen.prompt.text:
             self._drafted()
+        await asyncio.to_thread(works.warm)
 
     def _read_styles(self) -> None:
         """Those that the first frame has no use for. When a screen brings its own, all others are read anew."""

@@ -19,6 +19,8 @@ class Hearing:
         """Notices come one after the other, in their order."""
         screen = self._screen
         match notice:
+            case notices.TextAdded() | notices.ReasoningAdded():  # these come with every token
+                self._grown(notice)
             case notices.ChatShown(path=path):
                 await screen.show_messages(path)
             case notices.EntryAdded(entry=entry):

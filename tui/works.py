@@ -14,7 +14,17 @@ from tui.controller import Controller
 from tui.dialogs import Dialogs
 from tui.hearing import Hearing
 from tui.model_choice import ModelChoice
-from tui.notices import ChatChanged, ChatShown, Deleted, ListChanged, Notice, Outgrown, StateChanged, Summarized
+from tui.notices import (
+    ChatChanged,
+    ChatShown,
+    Deleted,
+    ListChanged,
+    Notice,
+    Outgrown,
+    StateChanged,
+    Summarized,
+    TextAdded,
+)
 from tui.opening import Cancelled, Progress
 from tui.serving import Serving
 from tui.store import chats, presets
@@ -120,10 +130,12 @@ class Works:
         if app.leaving:
             return
         await self._hearing.hear(notice)
+        if isinstance(notice, TextAdded):
+            return
         if isinstance(notice, ChatShown | StateChanged | ListChanged | ChatChanged | Deleted):
             app.update_commands()
         if isinstance(notice, ChatShown | ListChanged | ChatChanged):
-            await self._list()
+            await self.show_list()
         match notice:
             case ChatShown(chat=shown):
                 await app.composer.begin()
@@ -139,9 +151,19 @@ class Works:
             case StateChanged(state="idle"):
                 app.do(self._models.retire())
 
-    async def _list(self) -> None:
+    async def show_list(self) -> None:
+        """Show what conversations there are."""
         shown = self._controller.chat.id if self._controller.chat is not None else None
         self._screen.show_chats(await self._app.store.read(chats.listing), shown)
+
+    def warm(self) -> None:
+        """In a thread: import what the first answer is drawn with."""
+        from textual import highlight
+
+        from tui.widgets import answer, markdown
+
+        assert highlight and answer
+        markdown.parser()
 
     async def close(self, *, begun: bool) -> None:
         """Keep everything, give the model's memory back."""

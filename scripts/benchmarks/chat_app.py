@@ -148,6 +148,7 @@ def _first_paint(script: Path, home: Path) -> float:
 async def _streaming(folder: Path, kind: str) -> float:
     """Percent of a core while the tokens arrive."""
     from tui.app import ChatApp
+    from tui.notices import EntrySettled
     from tui.start import Start
 
     tokens = re.findall(r"\s*\S+\s?", _TEXTS[kind])[:TOKENS]
@@ -155,10 +156,12 @@ async def _streaming(folder: Path, kind: str) -> float:
     app = ChatApp(Start(settings=Settings(), folder=folder, open_model=lambda name, settings, report: model))
     async with app.run_test(size=SIZE):
         await _until(lambda: app.begun and app.controller.model is not None and app.controller.state == "idle")
+        over = asyncio.Event()
+        app.controller.listen(lambda notice: over.set() if isinstance(notice, EntrySettled) else None)
         await asyncio.sleep(0.5)
         cpu, wall = time.process_time(), time.perf_counter()
         await app.controller.send("Write.")
-        await _until(lambda: app.controller.state == "idle" and len(app.controller.path) == 2)
+        await over.wait()
         percent = 100 * (time.process_time() - cpu) / (time.perf_counter() - wall)
         await app.controller.settled()
         await app.action_quit()

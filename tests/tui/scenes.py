@@ -141,7 +141,7 @@ async def with_others(running: Running) -> None:
         answer = f"An answer on {title.lower()}, with a binary choice in it."
         await store.write(entries.add, chat.id, entry.id, "assistant", Reply(text=answer, state="complete"))
         await store.write(_dated, chat.id, time.time() - ago)
-    await running.app._list()
+    await running.app._works.show_list()
 
 
 def _dated(connection, chat: int, when: float) -> None:  # type: ignore[no-untyped-def]

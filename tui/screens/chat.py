@@ -16,6 +16,7 @@ from textual.widget import Widget
 from textual.widgets import Static
 
 from tui.commands import Command
+from tui.painting import RowCompositor
 from tui.widgets import figures
 from tui.widgets.chat_list import ChatList
 from tui.widgets.footer import Footer
@@ -43,6 +44,7 @@ class ChatScreen(Screen[None]):
 
     def __init__(self, model: str, offline: bool) -> None:
         super().__init__()
+        self._compositor = RowCompositor()
         self.header = Header()
         self.header.set_reactive(Header.model, model)
         self.header.set_reactive(Header.offline, offline)

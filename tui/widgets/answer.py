@@ -10,11 +10,13 @@ from textual.binding import Binding, BindingType
 from textual.containers import Vertical
 from textual.content import Content
 from textual.events import Click
+from textual.geometry import Size
 from textual.widget import Widget
 from textual.widgets import Static
 
 from edgellm.messages import ToolCall
 from tui.notices import Stats
+from tui.painting import Laid
 from tui.store.records import Entry
 from tui.widgets import branch, figures
 from tui.widgets.code_block import CodeBlock
@@ -37,7 +39,7 @@ REASONS = {
 }
 
 
-class Answer(Vertical, can_focus=True):
+class Answer(Laid, Vertical, can_focus=True):
     """`entry` is what is stored. While it streams, `add`, `think`, `call`, `read` and `tell` take what is new, and
     `draw` shows it; `settle` ends that."""
 
@@ -66,6 +68,11 @@ class Answer(Vertical, can_focus=True):
         self._tools = ToolCalls(entry.reply.calls)
         self._tools.display = bool(entry.reply.calls)
         self._below = Static(classes="meta")
+
+    def _size_updated(self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True) -> bool:
+        if size.width == self._size.width:  # rows of its own are all alike: none need be drawn anew when it grows
+            self._size = size
+        return super()._size_updated(size, virtual_size, container_size, layout)
 
     @property
     def live(self) -> bool:
@@ -102,7 +109,7 @@ class Answer(Vertical, can_focus=True):
         self._stats = stats
 
     def draw(self, *, animated: bool = True) -> None:
-        """Show what came since the last time; called ten times a second while the answer is written."""
+        """Show what came since the last time; called eight times a second while the answer is written."""
         if not self.is_mounted or not self.live:
             return
         begin = time.monotonic()
@@ -145,7 +152,7 @@ class Answer(Vertical, can_focus=True):
             case CodeBlock(), Fence():
                 widget.show(part)
             case ProseText(), Prose():
-                widget.show(part.blocks)
+                widget.show_blocks(part.blocks)
             case _:
                 self._replace(index, part)
 

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, ClassVar
+from collections.abc import Sequence
+from typing import ClassVar
 
 from textual.binding import Binding, BindingType
 from textual.content import Content
 from textual.events import Click
-from textual.widgets import Static
 
-from tui.widgets.markdown import Fence
+from tui.widgets.colouring import Colouring
+from tui.widgets.document import Block
+from tui.widgets.markdown import Fence, Lines
+from tui.widgets.prose import DocumentText
 from tui.widgets.signals import CopyWanted
 
-if TYPE_CHECKING:
-    from textual.highlight import HighlightTheme
 
-
-class CodeBlock(Static, can_focus=True):
+class CodeBlock(DocumentText, can_focus=True):
     """`c` or a click on the frame's `copy` copies the code as it was written."""
 
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -25,18 +25,23 @@ class CodeBlock(Static, can_focus=True):
     ]
 
     def __init__(self, fence: Fence) -> None:
-        super().__init__(highlighted(fence))
+        self._colouring = Colouring()
         self.fence = fence
+        super().__init__(self._blocks(exact=True))
         self.border_title = Content(fence.language or "text")
         self.border_subtitle = Content("copy")
 
     def show(self, fence: Fence) -> None:
-        if fence.code == self.fence.code and fence.language == self.fence.language:
+        """Code that was shown before without being read whole is read whole."""
+        same = (fence.code, fence.language) == (self.fence.code, self.fence.language)
+        if same and self._colouring.exact:
             return
-        grown = fence.code.count("\n") != self.fence.code.count("\n")
         self.fence = fence
         self.border_title = Content(fence.language or "text")
-        self.update(highlighted(fence), layout=grown or len(fence.code) % 80 < 8)
+        self.show_blocks(self._blocks(exact=same))
+
+    def _blocks(self, *, exact: bool) -> Sequence[Block]:
+        return [Lines(self._colouring.lines(self.fence.code, self.fence.language, exact=exact))]
 
     def action_copy(self) -> None:
         self.post_message(CopyWanted(self.fence.code, "code"))
@@ -45,18 +50,3 @@ class CodeBlock(Static, can_focus=True):
         if event.y in (0, self.outer_size.height - 1):
             event.stop()
             self.action_copy()
-
-
-def highlighted(fence: Fence) -> Content:
-    """The code in the theme's colours; languages that nobody knows stay plain."""
-    if not fence.language:
-        return Content(fence.code)
-    from textual.highlight import highlight
-
-    return highlight(fence.code, language=fence.language, theme=_theme(), tab_size=4)
-
-
-def _theme() -> type[HighlightTheme]:
-    from tui.widgets.code_colours import CodeColours
-
-    return CodeColours

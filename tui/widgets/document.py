@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import replace
+from itertools import islice, zip_longest
 from typing import NamedTuple, Protocol
 
 from rich.segment import Segment
@@ -39,12 +40,24 @@ class Block(Protocol):
         ...
 
 
+class _Drawn(NamedTuple):
+    """What was drawn of a block that begins with line number `start`: the rows of each line."""
+
+    block: Block
+    start: int
+    lines: Sequence[Line]
+    rows: Sequence[list[Strip]]
+
+
 class Document(Visual):
-    """Blocks below each other; what was drawn of a block is kept while the block, width and style stay."""
+    """Blocks below each other; what was drawn of a block is kept while the block, width and style stay.
+
+    Of a line that goes on, as the last one does while it is written, only the last rows are drawn anew.
+    """
 
     def __init__(self, blocks: Sequence[Block] = ()) -> None:
         self._blocks: Sequence[Block] = blocks
-        self._drawn: dict[int, tuple[Block, int, list[Strip]]] = {}
+        self._drawn: dict[int, _Drawn] = {}
         self._drawn_for: tuple[int, Style] | None = None
         self._options: RenderOptions | None = None
         self._width = 80
@@ -79,29 +92,48 @@ class Document(Visual):
             self._drawn_for = (width, style)
             self._drawn.clear()
         self._options = replace(options, selection=None, selection_style=None)
-        strips: list[Strip] = []
-        start = 0
-        for index, block in enumerate(self._blocks):
-            gap = int(bool(index and block.gap))
-            strips += [Strip.blank(width, style.rich_style)] * gap
-            start += gap
-            drawn, count = self._block(index, block, start, width, style, options)
-            strips += drawn
-            start += count
+        strips = self._strips(width, style, options)
         return strips if height is None else strips[:height]
 
-    def _block(
-        self, index: int, block: Block, start: int, width: int, style: Style, options: RenderOptions
-    ) -> tuple[list[Strip], int]:
-        """The strips of `block`, whose first line is number `start`, and how many lines they are."""
-        known = self._drawn.get(index)
-        if known is not None and known[0] is block and options.selection is None:
-            return known[2], known[1]
+    def drawn(self, width: int) -> list[Strip] | None:
+        """All rows as they are drawn in `width` cells; None where they were not drawn in it before.
+
+        Rows that stay are the same objects each time.
+        """
+        if self._options is None or self._drawn_for is None or self._drawn_for[0] != width:
+            return None
+        return self._strips(width, self._drawn_for[1], self._options)
+
+    def _strips(self, width: int, style: Style, options: RenderOptions) -> list[Strip]:
+        strips: list[Strip] = []
+        start = 0
+        blank = Strip.blank(width, style.rich_style)
+        for index, block in enumerate(self._blocks):
+            if index and block.gap:
+                strips.append(blank)
+                start += 1
+            drawn = self._block(index, block, start, width, style, options)
+            for rows in drawn.rows:
+                strips += rows
+            start += len(drawn.lines)
+        return strips
+
+    def _block(self, index: int, block: Block, start: int, width: int, style: Style, options: RenderOptions) -> _Drawn:
+        before = self._drawn.get(index)
+        if options.selection is not None:
+            before = None
+        elif before is not None and before.block is block:
+            return before
         lines = block.lines(width)
-        strips = [strip for y, line in enumerate(lines, start) for strip in _strips(line, y, width, style, options)]
+        known = zip(before.lines, before.rows, strict=True) if before is not None and before.start == start else ()
+        rows = [
+            _rows(line, y, width, style, options, *(was or (None, ())))
+            for (y, line), was in zip_longest(enumerate(lines, start), islice(known, len(lines)))
+        ]
+        drawn = _Drawn(block, start, lines, rows)
         if options.selection is None:
-            self._drawn[index] = (block, len(lines), strips)
-        return strips, len(lines)
+            self._drawn[index] = drawn
+        return drawn
 
     def get_optimal_width(self, rules: RulesMap, container_width: int) -> int:
         lines = self.all_lines(container_width)
@@ -112,15 +144,8 @@ class Document(Visual):
 
     def height(self, width: int) -> int:
         """Rows that all of it takes; where it was drawn before, what is new is drawn at once, not wrapped twice."""
-        if self._options is None or self._drawn_for is None or self._drawn_for[0] != width:
-            return sum(_height(line, width) for line in self.all_lines(width))
-        height = start = 0
-        for index, block in enumerate(self._blocks):
-            gap = int(bool(index and block.gap))
-            drawn, count = self._block(index, block, start + gap, width, self._drawn_for[1], self._options)
-            height += gap + len(drawn)
-            start += gap + count
-        return height
+        drawn = self.drawn(width)
+        return sum(_height(line, width) for line in self.all_lines(width)) if drawn is None else len(drawn)
 
 
 def _room(line: Line, width: int) -> int:
@@ -131,33 +156,96 @@ def _height(line: Line, width: int) -> int:
     return line.words.get_height({}, _room(line, width)) if line.words.plain else 1
 
 
-def _strips(line: Line, y: int, width: int, style: Style, options: RenderOptions) -> list[Strip]:
+def _rows(
+    line: Line,
+    y: int,
+    width: int,
+    style: Style,
+    options: RenderOptions,
+    before: Line | None = None,
+    drawn: Sequence[Strip] = (),
+) -> list[Strip]:
+    """The rows of `line`, which is number `y`; `drawn` are those of `before`, the line that was there before."""
+    kept = 0
+    if before is not None and (before.first, before.rest) == (line.first, line.rest):
+        if before.words.is_same(line.words):
+            return list(drawn)
+        kept = _kept(before.words, line.words, drawn)
+    if not kept:
+        return _strips(line, y, width, style, options)
+    place = _place(drawn[kept])
+    assert place is not None
+    rest = Line(line.words[place:], line.rest, line.rest)
+    return [*drawn[:kept], *_strips(rest, y, width, style, options, room=_room(line, width), place=place)]
+
+
+def _kept(before: Content, words: Content, drawn: Sequence[Strip]) -> int:
+    """How many rows stay as they are where `words` follow `before`: those that a row stands below which stays too.
+
+    A row ends before the first word that has no room in it.
+    """
+    if "\t" in words.plain:
+        return 0
+    same = _length_in_common(before.plain, words.plain)
+    same = min([same, *(span.start for span in set(before.spans).symmetric_difference(words.spans))])
+    for index in range(len(drawn) - 2, 0, -1):
+        place = _place(drawn[index + 1])
+        if place is not None and place <= same and _place(drawn[index]) is not None:
+            return index
+    return 0
+
+
+def _length_in_common(before: str, after: str) -> int:
+    if after.startswith(before):  # nearly always
+        return len(before)
+    return next((index for index, (a, b) in enumerate(zip(before, after, strict=False)) if a != b), len(after))
+
+
+def _place(row: Strip) -> int | None:
+    """Where in the line's words `row` begins."""
+    places = (segment.style.meta.get("offset") for segment in row if segment.style is not None)
+    return next((place[0] for place in places if place is not None), None)
+
+
+def _strips(
+    line: Line,
+    y: int,
+    width: int,
+    style: Style,
+    options: RenderOptions,
+    *,
+    room: int | None = None,
+    place: int = 0,
+) -> list[Strip]:
+    """`room` None: what the first indent leaves; `place`: where in the whole line the words begin."""
     words, plain = line.words, replace(options, selection=None, selection_style=None)
     if options.selection is not None and options.selection_style is not None:
         span = options.selection.get_span(y)
         if span is not None:
             start, end = span
             words = words.stylize(options.selection_style, start, len(words) if end == -1 else end)
-    rows = words.render_strips(_room(line, width), None, style, plain) or [Strip([], 0)]
+    room = _room(line, width) if room is None else room
+    rows = words.render_strips(room, None, style, plain) or [Strip([], 0)]
     prefixes = [line.first] + [line.rest] * (len(rows) - 1)
-    return [_row(prefix, row, y, style, plain) for prefix, row in zip(prefixes, rows, strict=True)]
+    return [_row(prefix, row, y, style, plain, place) for prefix, row in zip(prefixes, rows, strict=True)]
 
 
-def _row(prefix: Content, row: Strip, y: int, style: Style, options: RenderOptions) -> Strip:
+def _row(prefix: Content, row: Strip, y: int, style: Style, options: RenderOptions, place: int) -> Strip:
     segments = prefix.render_strips(prefix.cell_length, 1, style, options)[:1] if prefix.plain else []
-    return Strip.join([_without_place(strip) for strip in segments] + [_at_line(row, y)])
+    return Strip.join([_without_place(strip) for strip in segments] + [_at_line(row, y, place)])
 
 
-def _at_line(row: Strip, y: int) -> Strip:
+def _at_line(row: Strip, y: int, place: int) -> Strip:
     """`row`, whose characters say in which of the document's lines they are: selecting goes by that."""
-    return Strip([_placed(segment, y) for segment in row], row.cell_length)
+    return Strip([_placed(segment, y, place) for segment in row], row.cell_length)
 
 
-def _placed(segment: Segment, y: int) -> Segment:
+def _placed(segment: Segment, y: int, start: int) -> Segment:
     place = segment.style.meta.get("offset") if segment.style is not None else None
     if place is None or segment.style is None:
         return segment
-    return Segment(segment.text, segment.style + RichStyle.from_meta({"offset": (place[0], y)}), segment.control)
+    at = RichStyle.from_meta({"offset": (start + place[0], y)})
+    return Segment(segment.text, segment.style + at, segment.control)
 
 
 def _without_place(strip: Strip) -> Strip:

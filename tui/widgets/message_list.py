@@ -7,6 +7,7 @@ from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from textual.containers import VerticalScroll
+from textual.geometry import Size
 from textual.reactive import reactive
 from textual.widget import Widget
 
@@ -20,7 +21,7 @@ NEAR = 3
 """Rows from an end at which more is mounted."""
 SETTLING = 5
 """Paints within which new messages have found their heights."""
-TICK_S = 0.1
+TICK_S = 0.125
 FOUND_S = 3.0
 """How long a message stands out that was searched for."""
 
@@ -42,8 +43,18 @@ class MessageList(VerticalScroll, can_focus=False):
     def on_mount(self) -> None:
         self.set_interval(TICK_S, self._tick)
 
+    def _size_updated(self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True) -> bool:
+        """While an answer grows, Textual would lay all of it out a second time for each row."""
+        same = (size, container_size) == (self._size, self._container_size)
+        bar = virtual_size.height > container_size.height
+        if same and bar == self.show_vertical_scrollbar and virtual_size.height >= self.virtual_size.height:
+            layout = layout and not any(answer.live for answer in self.answers)
+        return super()._size_updated(size, virtual_size, container_size, layout)
+
     @property
     def answers(self) -> Iterable[Answer]:
+        if not self._mounted:
+            return []
         from tui.widgets.answer import Answer
 
         return [widget for widget in self._mounted.values() if isinstance(widget, Answer)]
@@ -187,8 +198,6 @@ class MessageList(VerticalScroll, can_focus=False):
         self._growing = False
 
     def _tick(self) -> None:
-        if not self._mounted:
-            return
         live = [answer for answer in self.answers if answer.live]
         if live:
             for answer in live:

@@ -11,6 +11,7 @@ from textual.content import Content
 from textual.events import Click
 from textual.widgets import Static
 
+from tui.painting import Laid
 from tui.store.records import Entry
 from tui.widgets import branch
 from tui.widgets.document import Line
@@ -21,7 +22,7 @@ from tui.widgets.prose import ProseText
 from tui.widgets.signals import CopyWanted, EditWanted, SwitchWanted
 
 
-class Question(Vertical, can_focus=True):
+class Question(Laid, Vertical, can_focus=True):
     BINDINGS: ClassVar[list[BindingType]] = [
         Binding("e", "edit", "Edit and send again"),
         Binding("c", "copy", "Copy"),
