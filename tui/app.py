@@ -121,7 +121,11 @@ class ChatApp(App[None]):
     async def _begin(self) -> None:
         self._read_styles()
         await self.chat_screen.complete()
-        works = self._works = (await asyncio.to_thread(_imported))(self)
+        try:
+            works = self._works = (await asyncio.to_thread(_imported))(self)
+        except ImportError as error:  # a Python that was built without SQLite, say
+            self.exit(return_code=1, message=f"error: {error}. Install edgellm again, or for another Python.")
+            return
         if not gc.isenabled():  # whoever starts a process for this puts it off: what is imported is no garbage
             gc.freeze()
             gc.enable()

@@ -158,12 +158,11 @@ class Works:
 
     def warm(self) -> None:
         """In a thread: import what the first answer is drawn with."""
-        from textual import highlight
+        from tui.widgets import answer, colouring, feed
 
-        from tui.widgets import answer, markdown
-
-        assert highlight and answer
-        markdown.parser()
+        feed.Feed().feed("")
+        colouring.Colouring().lines("", "python")
+        assert answer
 
     async def close(self, *, begun: bool) -> None:
         """Keep everything, give the model's memory back."""

@@ -63,11 +63,10 @@ class Answer(Laid, Vertical, can_focus=True):
         self._dirty = True
         self._due = 0.0
         self._frame = 0
-        self._thinking = Thinking(self._reasoning, entry.reply.thought_s)
-        self._thinking.display = bool(self._reasoning)
-        self._tools = ToolCalls(entry.reply.calls)
-        self._tools.display = bool(entry.reply.calls)
+        self._thinking: Thinking | None = None
+        self._tools: ToolCalls | None = None
         self._below = Static(classes="meta")
+        self._draw_below()  # here already: classes that are set later have all below be styled again
 
     def _size_updated(self, size: Size, virtual_size: Size, container_size: Size, layout: bool = True) -> bool:
         if size.width == self._size.width:  # rows of its own are all alike: none need be drawn anew when it grows
@@ -81,13 +80,17 @@ class Answer(Laid, Vertical, can_focus=True):
     def compose(self) -> ComposeResult:
         self._feed.feed(self.text, final=not self.live)
         self._parts = [_widget(part) for part in self._feed.parts]
-        yield self._thinking
+        if self._reasoning:
+            self._thinking = Thinking(self._reasoning, self.entry.reply.thought_s)
+            yield self._thinking
         yield from self._parts
-        yield self._tools
+        if self._calls:
+            self._tools = ToolCalls(tuple(self._calls))
+            yield self._tools
         yield self._below
 
     def on_mount(self) -> None:
-        self._draw_below()
+        self._draw_below()  # it may be over meanwhile
 
     def add(self, text: str) -> None:
         self.text += text
@@ -134,16 +137,28 @@ class Answer(Laid, Vertical, can_focus=True):
             self._draw_below()
 
     def _draw_parts(self, *, final: bool) -> None:
-        self._thinking.display = bool(self._reasoning)
         if self._reasoning:
-            self._thinking.show(self._reasoning, self.entry.reply.thought_s if self.text or final else None)
-        self._tools.display = bool(self._calls)
+            self._draw_thoughts(self.entry.reply.thought_s if self.text or final else None)
         if self._calls:
-            self._tools.show(tuple(self._calls))
+            self._draw_calls()
         self._feed.feed(self.text, final=final)
         for index in range(min(self._feed.changed, len(self._parts)), len(self._feed.parts)):
             self._draw_part(index, self._feed.parts[index])
         self._remove(len(self._feed.parts))
+
+    def _draw_thoughts(self, seconds: float | None) -> None:
+        if self._thinking is None:
+            self._thinking = Thinking(self._reasoning, seconds)
+            self.mount(self._thinking, before=0)
+        else:
+            self._thinking.show(self._reasoning, seconds)
+
+    def _draw_calls(self) -> None:
+        if self._tools is None:
+            self._tools = ToolCalls(tuple(self._calls))
+            self.mount(self._tools, before=self._below)
+        else:
+            self._tools.show(tuple(self._calls))
 
     def _draw_part(self, index: int, part: Part) -> None:
         """Into the widget that is there, if it is of the right kind."""
@@ -159,7 +174,7 @@ class Answer(Laid, Vertical, can_focus=True):
     def _replace(self, index: int, part: Part) -> None:
         self._remove(index)
         self._parts.append(_widget(part))
-        self.mount(self._parts[-1], before=self._tools)
+        self.mount(self._parts[-1], before=self._tools or self._below)
 
     def _remove(self, index: int) -> None:
         for widget in self._parts[index:]:
@@ -169,8 +184,8 @@ class Answer(Laid, Vertical, can_focus=True):
     def _draw_below(self) -> None:
         words = self._so_far() if self.live else self._over()
         self._below.display = bool(words)
-        self.set_class(not words, "-bare")
-        self._below.set_class(self.entry.reply.state != "failed", "-figures")
+        self.set_class(not words, "-bare", update=self.is_attached)
+        self._below.set_class(self.entry.reply.state != "failed", "-figures", update=self.is_attached)
         self._below.update(words, layout=not self.live)
 
     def _so_far(self) -> Content:

@@ -67,6 +67,7 @@ class Prompt(TextArea):
     def take_back(self, text: str) -> None:
         """What was given away is not sent: it stands in front of what was typed since."""
         self.fill(text + self.text)
+        self.post_message(Drafted(self.text))
 
     def action_new_line(self) -> None:
         self.insert("\n")
