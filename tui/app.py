@@ -52,7 +52,7 @@ TWICE_S = 2.0
 class ChatApp(App[None]):
     """What a person does is handed to the works behind the screen; before they are there, it waits in its order."""
 
-    CSS_PATH = STYLES / "app.tcss"
+    CSS_PATH = STYLES / "first.tcss"
     TITLE = "edgellm"
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
@@ -149,7 +149,7 @@ class ChatApp(App[None]):
 
     def _read_styles(self) -> None:
         """Those that the first frame has no use for. When a screen brings its own, all others are read anew."""
-        self.stylesheet.read(STYLES / "dialogs.tcss")
+        self.stylesheet.read(STYLES / "app.tcss")
         self.stylesheet.parse()
 
     @property

@@ -1,1 +1,1 @@
-"""How the app looks: themes here, sizes and places in `app.tcss`."""
+"""How the app looks: themes here, sizes and places in `first.tcss` and `app.tcss`."""
