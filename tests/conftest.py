@@ -30,4 +30,6 @@ os.environ.setdefault("EDGELLM_BACKEND", "llama.cpp")
 @pytest.fixture(autouse=True)
 def _no_trial(monkeypatch: pytest.MonkeyPatch) -> None:
     """Nor those that make their settings themselves."""
-    monkeypatch.setattr(native_choice, "run_trial", lambda path, settings: Trial(problem="not in tests", sure=False))
+    monkeypatch.setattr(
+        native_choice, "run_trial", lambda path, settings, telling: Trial(problem="not in tests", sure=False)
+    )

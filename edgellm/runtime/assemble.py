@@ -25,6 +25,7 @@ from edgellm.runtime.explanation import Explanation, explained
 from edgellm.runtime.frames import WorkerSpec
 from edgellm.runtime.locate import Located, locate
 from edgellm.runtime.native_choice import STOCK, distrust
+from edgellm.runtime.native_trial import STEPS
 from edgellm.runtime.planned import Planned, planned
 from edgellm.runtime.process_model import ProcessModel
 from edgellm.runtime.rpc_servers import with_servers
@@ -134,9 +135,9 @@ def _stand_in(path: Path, spec: WorkerSpec, info: ModelInfo, chosen: ModelSettin
 
 
 def _backend(found: Located, chosen: ModelSettings, machine: Machine, progress: Progress | None) -> Chosen:
-    def tell() -> None:
+    def tell(step: int) -> None:
         if progress is not None:
-            progress(f"trying {found.name} on two libraries, once, to take the faster", 0, 0)
+            progress(f"trying {found.name} on two libraries, once, to take the faster: {step} of {STEPS}", 0, 0)
 
     return chosen_for(found, chosen, machine, telling=tell)
 

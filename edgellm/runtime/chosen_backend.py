@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import msgspec
 
 from edgellm.backends import ik
@@ -17,6 +15,7 @@ from edgellm.runtime import installed
 from edgellm.runtime.known_facts import facts_of
 from edgellm.runtime.locate import Located
 from edgellm.runtime.native_choice import FORK, native_for
+from edgellm.runtime.trial_process import Telling
 
 
 class Chosen(msgspec.Struct, frozen=True):
@@ -33,12 +32,12 @@ class Chosen(msgspec.Struct, frozen=True):
 
 
 def chosen_for(
-    found: Located, settings: ModelSettings, machine: Machine, telling: Callable[[], None] = lambda: None
+    found: Located, settings: ModelSettings, machine: Machine, telling: Telling = lambda step: None
 ) -> Chosen:
-    """For a model that writes. Blocks for seconds where two libraries must be tried first, after calling `telling`.
+    """For a model that writes. Blocks for seconds where two libraries must be tried first; `telling` hears of it.
 
-    Raises Unsupported where its library is not installed, UnsupportedModel for what the settings' library cannot read
-    and for models of embeddings.
+    Raises what that raises, Unsupported where its library is not installed, UnsupportedModel for what the settings'
+    library cannot read and for models of embeddings.
     """
     format = found.kind or "gguf"
     wanted = OF_SETTING.get(settings.backend)

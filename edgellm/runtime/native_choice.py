@@ -3,15 +3,10 @@
 from __future__ import annotations
 
 import importlib.metadata
-import os
-import subprocess
-import sys
 from collections.abc import Callable
 from pathlib import Path
 
 import msgspec
-import psutil
-from msgspec.structs import replace
 
 from edgellm.backends import ik, ik_wheel
 from edgellm.backends.llamacpp.build import PACKAGE
@@ -22,13 +17,12 @@ from edgellm.machine.measurements import Key, Measurements
 from edgellm.runtime.known_facts import facts_of
 from edgellm.runtime.native_trial import Trial
 from edgellm.runtime.spawn import exit_words
+from edgellm.runtime.trial_process import Telling, run_trial
 
 STOCK, FORK = "llama.cpp", "ik"
 KIND = "native_trial"
-_SECONDS_A_GIB = 120.0
-_LEAST_SECONDS = 120.0
 
-RunTrial = Callable[[Path, ModelSettings], Trial]
+RunTrial = Callable[[Path, ModelSettings, Telling], Trial]
 
 
 UNKNOWN_WHEEL = f"its libraries are not those of the wheels of {ik.PACKAGE} {ik.VERSION} that were tried"
@@ -53,12 +47,12 @@ def native_for(
     machine: Machine,
     kept: Measurements,
     *,
-    telling: Callable[[], None] = lambda: None,
+    telling: Telling = lambda step: None,
     run: RunTrial | None = None,
 ) -> Native:
-    """For the GGUF file at `path`. Blocks for seconds when it must be tried first, after calling `telling`.
+    """For the GGUF file at `path`. Blocks for seconds when it must be tried first, and calls `telling` meanwhile.
 
-    Raises Unsupported where the settings name a library that is not installed.
+    Raises Unsupported where the settings name a library that is not installed, and what `telling` raises.
     """
     missing = obstacle(settings, machine)
     if settings.backend == FORK:
@@ -72,14 +66,8 @@ def native_for(
             return Native(STOCK, f"{ik.NAME} is not used: its kernels for {', '.join(sorted(wrong))} are wrong")
     except (LoadError, ModelNotFound) as error:  # whoever loads the file says so better
         return Native(STOCK, f"{ik.NAME} is not used: {error}")
-    asked: list[None] = []
-
-    def tell() -> None:
-        asked.append(None)
-        telling()
-
     try:
-        return _decided(_tried(path, settings, machine, kept, tell, run or run_trial), anew=bool(asked))
+        return _decided(*_tried(path, settings, machine, kept, telling, run or run_trial))
     except OSError as error:
         return Native(STOCK, f"{ik.NAME} is not used: the file cannot be read ({error.strerror})")
 
@@ -107,19 +95,21 @@ def _tried(
     settings: ModelSettings,
     machine: Machine,
     kept: Measurements,
-    telling: Callable[[], None],
+    telling: Telling,
     run: RunTrial,
-) -> Trial:
+) -> tuple[Trial, bool]:
+    """And whether it was made just now."""
     key = _key(path, settings, machine)
     known = kept.read(KIND, key, Trial)
     if known is None and not ik_wheel.is_known():
-        return Trial(problem=UNKNOWN_WHEEL, sure=False)
-    if known is None:
-        telling()
-        known = run(path, settings)
-        if known.sure:
-            kept.write(KIND, key, known)
-    return known
+        return Trial(problem=UNKNOWN_WHEEL, sure=False), False
+    if known is not None:
+        return known, False
+    telling(0)
+    made = run(path, settings, telling)
+    if made.sure:
+        kept.write(KIND, key, made)
+    return made, True
 
 
 def _key(path: Path, settings: ModelSettings, machine: Machine) -> Key:
@@ -136,7 +126,7 @@ def distrust(path: Path, settings: ModelSettings, machine: Machine, kept: Measur
     kept.write(KIND, _key(path, settings, machine), trial)
 
 
-def _decided(trial: Trial, *, anew: bool) -> Native:
+def _decided(trial: Trial, anew: bool) -> Native:
     if trial.problem:
         return Native(STOCK, f"{ik.NAME} is not used: {trial.problem}", told=anew)
     assert trial.stock is not None and trial.fork is not None
@@ -145,30 +135,3 @@ def _decided(trial: Trial, *, anew: bool) -> Native:
     if trial.faster:
         return Native(FORK, f"{ik.NAME} was measured faster here: {times}", chosen=True, told=True)
     return Native(STOCK, f"{ik.NAME} was measured no faster here: {times}")
-
-
-def run_trial(path: Path, settings: ModelSettings) -> Trial:
-    """In a process of its own, which may die: that is an outcome too."""
-    both_fit = 3 * path.stat().st_size < psutil.virtual_memory().available / 2
-    plain = replace(settings, backend=STOCK, kv_type="f16")
-    command = [sys.executable, "-P", "-X", "utf8", "-m", "edgellm.runtime.native_trial"]
-    command += [str(path), msgspec.json.encode(plain).decode(), str(int(both_fit))]
-    search = os.pathsep.join(dict.fromkeys(entry or str(Path.cwd()) for entry in sys.path))
-    patience = _LEAST_SECONDS + _SECONDS_A_GIB * path.stat().st_size / 2**30
-    try:
-        done = subprocess.run(
-            command, capture_output=True, env=os.environ | {"PYTHONPATH": search}, timeout=patience, check=False
-        )
-    except subprocess.TimeoutExpired:
-        return Trial(problem=f"trying it took more than {patience:.0f} s", sure=False)
-    except OSError as error:
-        return Trial(problem=f"it could not be tried: {error}", sure=False)
-    if done.returncode != 0:
-        crashed = (
-            done.returncode < 0 or done.returncode > 255
-        )  # else it may have been stock llama.cpp, or too little memory
-        return Trial(problem=f"trying it ended with {exit_words(done.returncode)}", sure=crashed)
-    try:
-        return msgspec.json.decode(done.stdout.splitlines()[-1], type=Trial)
-    except (IndexError, msgspec.MsgspecError):
-        return Trial(problem="trying it gave no result", sure=False)

@@ -29,6 +29,9 @@ _COMPARED = 48
 _TURNS = 2
 _MIXED = 24
 
+STEP, STEPS = b"step", 2 + 2 * _TURNS
+"""What the program says, on a line of its own, after each part of the work; and how often."""
+
 MOST_DIVERGED = 0.02
 """Mean Kullback-Leibler divergence in nats: rounding gives 0.001 and less, a wrong kernel 1 and more."""
 _CLEAR = 1.5
@@ -121,6 +124,7 @@ def trial(path: Path, settings: ModelSettings, *, both_fit: bool) -> Trial:
     stock: Backend = LlamaCppBackend.load(path, small)
     tokens = _tokens(stock)
     expected = _logits(stock, tokens)
+    _step()
     stock_turns = [_speeds(stock, tokens)]
     if not both_fit:
         stock_turns += [_speeds(stock, tokens) for _ in range(_TURNS - 1)]
@@ -130,10 +134,11 @@ def trial(path: Path, settings: ModelSettings, *, both_fit: bool) -> Trial:
     except EdgeLLMError as error:
         return Trial(problem=f"it cannot load this model: {error}")
     problem, divergence = compare(expected, _logits(fork, tokens))
+    _step()
     fork_turns: list[Speeds] = []
     for _ in range(0 if problem else _TURNS):
         fork_turns.append(_speeds(fork, tokens))
-        if both_fit:
+        if len(stock_turns) < _TURNS:
             stock_turns.append(_speeds(stock, tokens))
     fork.close()
     if both_fit:
@@ -207,7 +212,12 @@ def _speeds(backend: Backend, tokens: list[int]) -> Speeds:
         four.append(_timed(backend, [Chunk(slot, PROMPT, tokens[PROMPT:][:1]) for slot in range(SEQUENCES)]))
         for slot in range(SEQUENCES):
             backend.trim(slot, PROMPT)
+    _step()
     return Speeds(prompt=prompt, one=median(one), eight=median(eight), four=median(four))
+
+
+def _step() -> None:
+    print("\n" + STEP.decode(), flush=True)
 
 
 def _timed(backend: Backend, batch: list[object]) -> float:

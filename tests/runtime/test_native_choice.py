@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +14,10 @@ from edgellm.config import ModelSettings
 from edgellm.errors import Unsupported
 from edgellm.machine.machine import Gpu, Machine, detect
 from edgellm.machine.measurements import Measurements
-from edgellm.runtime import native_choice, native_trial
-from edgellm.runtime.native_choice import native_for, run_trial
+from edgellm.runtime import native_choice
+from edgellm.runtime.native_choice import native_for
 from edgellm.runtime.native_trial import Speeds, Trial, compare
+from edgellm.runtime.trial_process import Telling
 from tests import models, tiny_model
 
 SLOW = Speeds(prompt=1500.0, one=45.0, eight=290.0, four=125.0)
@@ -41,7 +41,7 @@ def file(tmp_path: Path) -> Path:
 
 
 def chosen(file: Path, machine: Machine, trial: Trial | None = None, **settings: Any) -> native_choice.Native:
-    def run(path: Path, given: ModelSettings) -> Trial:
+    def run(path: Path, given: ModelSettings, telling: Telling) -> Trial:
         assert trial is not None, "nothing was to be tried"
         return trial
 
@@ -67,13 +67,13 @@ def test_one_that_writes_another_text_is_never_taken(file: Path, machine: Machin
 def test_a_model_is_tried_once_and_said_to_be(file: Path, machine: Machine) -> None:
     store, told, asked = Measurements(file.parent / "kept"), [], []
 
-    def run(path: Path, settings: ModelSettings) -> Trial:
+    def run(path: Path, settings: ModelSettings, telling: Telling) -> Trial:
         asked.append(path)
         return Trial(stock=SLOW, fork=FAST)
 
     for _ in range(3):
-        native_for(file, ModelSettings(threads=2), machine, store, telling=lambda: told.append(1), run=run)
-    assert (len(asked), len(told)) == (1, 1)
+        native_for(file, ModelSettings(threads=2), machine, store, telling=told.append, run=run)
+    assert (len(asked), told) == (1, [0])
     native_for(file, ModelSettings(threads=4), machine, store, run=run)
     assert len(asked) == 2, "another number of threads is another measurement"
 
@@ -133,7 +133,7 @@ def test_what_it_is_known_to_compute_wrongly_is_not_tried(machine: Machine) -> N
     assert (native.name, "Q4_1" in native.reason) == ("llama.cpp", True)
 
 
-def _never(path: Path, settings: ModelSettings) -> Trial:
+def _never(path: Path, settings: ModelSettings, telling: Telling) -> Trial:
     raise AssertionError
 
 
@@ -183,41 +183,3 @@ def test_rounding_is_told_from_wrong_kernels() -> None:
     swapped = logits.copy()
     swapped[0, logits[0].argmax()] -= 20.0  # one row of forty: hardly seen in the mean
     assert compare(logits, swapped)[0]
-
-
-@pytest.mark.parametrize(
-    ("program", "problem", "sure"),
-    [
-        ("import os, signal; os.kill(os.getpid(), signal.SIGABRT)", "SIGABRT", True),
-        ("raise SystemExit(1)", "exit code 1", False),
-        ("print('nothing')", "no result", False),
-    ],
-)
-def test_a_trial_that_ends_badly_is_an_outcome(
-    file: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, program: str, problem: str, sure: bool
-) -> None:
-    fake = tmp_path / "python.py"
-    fake.write_text(f"#!{sys.executable}\n{program}\n")
-    fake.chmod(0o755)
-    monkeypatch.setattr(sys, "executable", str(fake))
-    trial = run_trial(file, ModelSettings())
-    assert (problem in trial.problem, trial.sure) == (True, sure)
-
-
-@pytest.mark.model
-@pytest.mark.skipif(not ik.installed(), reason="needs the extra `ik`")
-def test_a_real_trial_refuses_a_model_that_the_fork_computes_wrongly() -> None:
-    """Its kernel for Q4_1 gives other logits from 32 tokens on (0.1.5): that is what a trial is for."""
-    trial = run_trial(models.path("smollm2"), ModelSettings(threads=1))
-    assert trial.problem == "its text is not llama.cpp's for this model"
-    assert trial.divergence > 10 * native_trial.MOST_DIVERGED
-
-
-@pytest.mark.slow
-@pytest.mark.model
-@pytest.mark.skipif(not ik.installed(), reason="needs the extra `ik`")
-def test_a_real_trial_trusts_a_model_that_it_computes_rightly() -> None:
-    trial = run_trial(models.path("qwen-0.5b"), ModelSettings(threads=2))
-    assert not trial.problem
-    assert trial.stock is not None
-    assert trial.fork is not None
