@@ -23,7 +23,10 @@ FORBIDDEN = (
     *("httpx", "pydantic", "fastapi", "numpy", "llama_cpp", "huggingface_hub", "psutil", "structlog"),
     *("markdown_it", "pygments", "sqlite3", "filelock", "tomllib", "typer"),
 )
-LATER = ("tui.works", "tui.store", "tui.controller", "tui.notices", "tui.widgets.answer", "edgellm.model")
+LATER = (
+    *("tui.works", "tui.store", "tui.controller", "tui.notices", "edgellm.model"),
+    *("tui.widgets.answer", "tui.widgets.chat_list", "tui.widgets.suggestions"),
+)
 ROOT = Path(__file__).parents[2]
 ROOMS = ("runtime", "engine", "backends", "download", "fit", "server", "catalog", "machine", "chat", "remote")
 

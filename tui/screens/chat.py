@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from textual import on
@@ -18,20 +18,19 @@ from textual.widgets import Static
 from tui.commands import Command
 from tui.painting import RowCompositor
 from tui.widgets import figures
-from tui.widgets.chat_list import ChatList
 from tui.widgets.footer import Footer
 from tui.widgets.header import Header
 from tui.widgets.message_list import MessageList
 from tui.widgets.prompt import MARK, Prompt
 from tui.widgets.signals import CommandWanted
-from tui.widgets.suggestions import Suggestion, Suggestions
 
 if TYPE_CHECKING:
     from tui.opening import Progress
     from tui.store.records import Chat, Entry
+    from tui.widgets.chat_list import ChatList
+    from tui.widgets.suggestions import Suggestion, Suggestions
 
 NARROW, WIDE, SHORT = 100, 150, 16
-Suggest = Callable[[str], Sequence[Suggestion]]
 
 
 class ChatScreen(Screen[None]):
@@ -41,6 +40,8 @@ class ChatScreen(Screen[None]):
     """
 
     AUTO_FOCUS = "Prompt"
+    chats: ChatList
+    suggestions: Suggestions
 
     def __init__(self, model: str, offline: bool) -> None:
         super().__init__()
@@ -48,10 +49,8 @@ class ChatScreen(Screen[None]):
         self.header = Header()
         self.header.set_reactive(Header.model, model)
         self.header.set_reactive(Header.offline, offline)
-        self.chats = ChatList()
         self.messages = MessageList()
         self.prompt = Prompt()
-        self.suggestions = Suggestions()
         self.footer = Footer()
         self._fetching = Static(id="fetching")
         self._server = Static(id="server", markup=False)
@@ -75,6 +74,10 @@ class ChatScreen(Screen[None]):
 
     async def complete(self) -> None:
         """Returns when all is there."""
+        from tui.widgets.chat_list import ChatList
+        from tui.widgets.suggestions import Suggestions
+
+        self.chats, self.suggestions = ChatList(), Suggestions()
         with self.app.batch_update():
             await self._sidebar.mount(self.chats, self._fetching, self._server)
             await self._main.mount(self._latest, self._notice, self.suggestions, after=self.messages)
@@ -135,8 +138,7 @@ class ChatScreen(Screen[None]):
     def _end_changed(self, at_end: bool) -> None:
         self._latest.set_class(not at_end, "-shown")
 
-    @on(Suggestions.Chosen)
-    def _chosen(self, event: Suggestions.Chosen) -> None:
+    def on_suggestions_chosen(self, event: Suggestions.Chosen) -> None:
         event.stop()
         before = self.prompt.text[: -len(self._word())] if self._word() else self.prompt.text
         self.prompt.fill(before + event.text)
