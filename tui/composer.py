@@ -41,7 +41,8 @@ class Composer:
 
         Awaiting what is returned keeps the unsent words of this one. `arrive` ends it, whatever came of it.
         """
-        first = self._between == 0
+        # Before this one's draft is back in the prompt, what stands there is only what was typed since: it goes along.
+        first = self._between == 0 and self._here.is_set()
         text = self._prompt.text if first and self.editing is None else None
         place = self._place()
         self._between += 1
@@ -68,12 +69,16 @@ class Composer:
         """
         if self._between or self._chat == self._shown():
             return
-        self._chat, self.editing = self._shown(), None
+        self._chat = shown = self._shown()
+        self.editing = None
         draft = await self._draft()
+        if self._between or not self._chat == self._shown() == shown:  # left again meanwhile
+            return
         typed = self._prompt.text
-        if not typed.startswith(draft):
-            self._prompt.fill("\n".join(words for words in (draft, typed) if words))
+        self._prompt.fill(_behind(draft, typed))
         self._here.set()
+        if typed:
+            await self.keep_draft()
 
     def _shown(self) -> int:
         return self._controller.chat.id if self._controller.chat is not None else NEW
@@ -123,8 +128,16 @@ class Composer:
             await self._controller.measure(text, attached)
 
     async def keep_draft(self) -> None:
-        if self.editing is None and not self._between:
+        if self.editing is None and self._here.is_set():
             await self._controller.store.write(drafts.save, self._place(), self._prompt.text)
+
+    async def keep_last(self) -> None:
+        """As `keep_draft`, at the end: also where the draft is not back in the prompt yet."""
+        if self._here.is_set() or self._between:
+            await self.keep_draft()
+        elif self._prompt.text:
+            text = _behind(await self._draft(), self._prompt.text)
+            await self._controller.store.write(drafts.save, self._place(), text)
 
     async def _draft(self) -> str:
         """The unsent words of the conversation shown."""
@@ -145,3 +158,8 @@ class Composer:
         self.editing = None
         self._prompt.fill(await self._draft())
         return True
+
+
+def _behind(draft: str, typed: str) -> str:
+    """What was typed behind the words that were there before."""
+    return typed if typed.startswith(draft) else "\n".join(words for words in (draft, typed) if words)

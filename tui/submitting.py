@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from tui.widgets import signals
+
 if TYPE_CHECKING:
     from tui.app import ChatApp
 
@@ -22,7 +24,13 @@ class Submitting:
 
         prompt, text = self._app.chat_screen.prompt, given.strip()
         if (found := slash.read(text)) is not None:
+            # Typed since Enter: no words of a conversation that the command leaves or deletes.
+            since = prompt.text
+            prompt.fill("")
             self._app.obey(*found)
+            if since:
+                prompt.fill(prompt.text + since)
+                prompt.post_message(signals.Drafted(prompt.text))
         elif (word := slash.unknown(text)) is not None:
             prompt.take_back(given)
             self._app.notify(f"There is no command /{word}; F1 shows them all.", severity="warning", markup=False)

@@ -168,7 +168,7 @@ class Works:
         """Keep everything, give the model's memory back."""
         with contextlib.suppress(EdgeLLMError):
             if begun:
-                await self._app.composer.keep_draft()
+                await self._app.composer.keep_last()
                 await self._controller.close()
         await self._app.serving.close()
         await self._models.close()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import threading
 
 import pytest
@@ -144,6 +145,46 @@ async def test_what_is_typed_while_another_conversation_comes_up_is_not_lost(sta
         await running.until(lambda: prompt.text == "unsent in one\nand more")
         running.app.action_command("new")
         await running.until(lambda: prompt.text == "unsent in two")
+
+
+async def test_a_draft_that_is_not_back_yet_is_not_overwritten(start) -> None:
+    async with start() as running:
+        await running.ready()
+        await running.say("One")
+        first = running.app.controller.chat.id
+        await running.type("unsent in one")
+        running.app.action_command("new")
+        composer, controller = running.app.composer, running.app.controller
+        await running.until(lambda: controller.chat is None and composer._here.is_set())
+        read, gate = composer._draft, asyncio.Event()
+
+        async def late() -> str:
+            words = await read()
+            await gate.wait()
+            return words
+
+        composer._draft = late
+        running.app.show(controller.open(first))
+        await running.until(lambda: controller.chat is not None and not composer._between)
+        running.app.action_command("new")  # away again, before the words of the first one are in the prompt
+        composer._draft = read
+        gate.set()
+        await running.until(lambda: controller.chat is None and composer._here.is_set())
+        assert await running.app.store.read(drafts.read, first) == "unsent in one"
+        assert running.app.chat_screen.prompt.text == ""
+
+
+async def test_what_is_typed_behind_a_command_belongs_to_what_it_shows(start) -> None:
+    async with start() as running:
+        await running.ready()
+        await running.say("One")
+        first, prompt = running.app.controller.chat.id, running.app.chat_screen.prompt
+        prompt.fill("/new")
+        prompt.submit()
+        prompt.insert("for the next")
+        await running.until(lambda: running.app.controller.chat is None and running.app.composer._here.is_set())
+        assert prompt.text == "for the next"
+        assert await running.app.store.read(drafts.read, first) == ""
 
 
 async def test_a_draft_stays_where_a_conversation_cannot_be_opened(start) -> None:
