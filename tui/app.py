@@ -57,7 +57,7 @@ class ChatApp(App[None]):
     COMMAND_PALETTE_BINDING = "ctrl+p"
     BINDINGS: ClassVar[list[BindingType]] = [
         *(
-            Binding(key, f"command('{command.name}')", command.title, show=False, priority=key != "escape")
+            Binding(key, f"key('{command.name}')", command.title, show=False, priority=key != "escape")
             for command in COMMANDS
             for key in command.keys
         ),
@@ -288,7 +288,7 @@ class ChatApp(App[None]):
         """Keys of commands work on the main screen only, and only where they make sense."""
         if action == "to_prompt":
             return self.screen is self.chat_screen
-        command = COMMANDS_BY_NAME[str(parameters[0])] if action == "command" else None
+        command = COMMANDS_BY_NAME[str(parameters[0])] if action in ("command", "key") else None
         if command is None or command.name == "quit":
             return True
         return self.screen is self.chat_screen and command.when(self.situation)
@@ -304,6 +304,13 @@ class ChatApp(App[None]):
         if self.begun and self.composer.editing is not None:
             self.chat_screen.show_notice("")
             self.do(self.composer.leave())
+
+    def action_key(self, name: str) -> None:
+        """What a key asks for: it is heard at once, and must not overtake the letters before it, which are not."""
+        if self.focused is self.chat_screen.prompt and name != "quit":
+            self.chat_screen.prompt.call_later(self.action_command, name)
+        else:
+            self.action_command(name)
 
     def action_command(self, name: str) -> None:
         """What a key or a click asks for."""

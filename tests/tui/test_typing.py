@@ -174,6 +174,21 @@ async def test_a_draft_that_is_not_back_yet_is_not_overwritten(start) -> None:
         assert running.app.chat_screen.prompt.text == ""
 
 
+async def test_a_key_does_not_overtake_the_letters_before_it(start) -> None:
+    async with start() as running:
+        await running.ready()
+        await running.say("One")
+        first = running.app.controller.chat.id
+        for letter in "unsent":  # all there before the prompt comes to the first
+            running.app.post_message(Key(letter, letter))
+        running.app.post_message(Key("ctrl+n", None))
+        for letter in "next":
+            running.app.post_message(Key(letter, letter))
+        prompt = running.app.chat_screen.prompt
+        await running.until(lambda: running.app.controller.chat is None and prompt.text == "next")
+        assert await running.app.store.read(drafts.read, first) == "unsent"
+
+
 async def test_what_is_typed_behind_a_command_belongs_to_what_it_shows(start) -> None:
     async with start() as running:
         await running.ready()
