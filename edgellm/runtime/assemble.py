@@ -137,7 +137,8 @@ def _stand_in(path: Path, spec: WorkerSpec, info: ModelInfo, chosen: ModelSettin
 def _backend(found: Located, chosen: ModelSettings, machine: Machine, progress: Progress | None) -> Chosen:
     def tell(step: int) -> None:
         if progress is not None:
-            progress(f"trying {found.name} on two libraries, once, to take the faster: {step} of {STEPS}", 0, 0)
+            # The step stands in front: narrow terminals cut the end.
+            progress(f"trying two libraries {step}/{STEPS}, once, to take the faster for {found.name}", 0, 0)
 
     return chosen_for(found, chosen, machine, telling=tell)
 
