@@ -110,7 +110,7 @@ class Backend(Protocol):
     def vocabulary(self) -> Vocabulary: ...
 
     def decode(self, batch: Batch) -> Rows:
-        """Compute every chunk, remember it in its slot, and return `sum(chunk.rows)` rows.
+        """Compute every chunk (a GPU goes on after this returns), remember it, and return `sum(chunk.rows)` rows.
 
         The caller keeps within `limits`, has each chunk start where its slot ends, and names a slot at most once.
         Raises BackendError when the library fails; every slot in the batch must then be cleared.

@@ -30,9 +30,16 @@ Batch = list[Chunk]
 
 
 class Rows(Protocol):
-    """The logits one decode produced, row by row, in the batch's order; valid until the next decode."""
+    """The logits one decode produced, row by row, in the batch's order; valid until the next decode.
+
+    A GPU may still be computing them: whoever asks for one waits.
+    """
 
     def __len__(self) -> int: ...
+
+    def wait(self) -> None:
+        """Return once they are computed."""
+        ...
 
     def argmax(self, row: int) -> int:
         """Token id of the largest logit; the lowest id on a tie."""

@@ -89,6 +89,8 @@ class FakeRows:
     def __len__(self) -> int:
         return len(self._histories)
 
+    def wait(self) -> None: ...
+
     def argmax(self, row: int) -> int:
         return self._script(self._histories[row])
 

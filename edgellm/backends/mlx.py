@@ -35,6 +35,8 @@ class MlxRows:
     def __len__(self) -> int:
         return len(self._places)
 
+    def wait(self) -> None: ...
+
     def argmax(self, row: int) -> int:
         part, place = self._places[row]
         return int(part[place].argmax())

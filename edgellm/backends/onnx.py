@@ -57,6 +57,8 @@ class OnnxRows:
     def __len__(self) -> int:
         return len(self._rows)
 
+    def wait(self) -> None: ...
+
     def argmax(self, row: int) -> int:
         return int(self._rows[row].argmax())
 

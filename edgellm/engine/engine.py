@@ -160,9 +160,14 @@ class Engine:
     def _timed_decode(self, batch: Batch) -> Rows:
         begin = self._clock()
         try:
-            return self.backend.decode(batch)
+            rows = self.backend.decode(batch)
+            asked = self._clock()
+            self.proposer.meanwhile()
+            begin += self._clock() - asked
+            rows.wait()
         finally:
             self.counters.decode_s += self._clock() - begin
+        return rows
 
     def _advance(self, sequence: Sequence, count: int, chunk: Chunk, rows: Rows, row: int, update: Update) -> None:
         assert sequence.slot is not None

@@ -35,6 +35,23 @@ class Seen(msgspec.Struct, frozen=True):
     prefill_tokens_per_s: float
 
 
+class _WatchedRows:
+    """`done` hears when they are computed, for on a GPU that is later than when they are given out."""
+
+    __slots__ = ("_done", "_inner", "argmax", "logits")
+
+    def __init__(self, inner: Rows, done: Callable[[], None]) -> None:
+        self.argmax, self.logits = inner.argmax, inner.logits
+        self._inner, self._done = inner, done
+
+    def __len__(self) -> int:
+        return len(self._inner)
+
+    def wait(self) -> None:
+        self._inner.wait()
+        self._done()
+
+
 class WatchedBackend:
     """Passes everything on. `keep` hears what was seen, on closing, if that was enough to tell something.
 
@@ -54,9 +71,10 @@ class WatchedBackend:
     def decode(self, batch: Batch) -> Rows:
         begin = self._clock()
         rows = self._inner.decode(batch)
-        if len(batch) == 1:
-            self._note(batch[0].start, len(batch[0].tokens), self._clock() - begin)
-        return rows
+        if len(batch) > 1:
+            return rows
+        start, tokens = batch[0].start, len(batch[0].tokens)
+        return _WatchedRows(rows, lambda: self._note(start, tokens, self._clock() - begin))
 
     def close(self) -> None:
         self._inner.close()

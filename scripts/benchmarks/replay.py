@@ -95,6 +95,7 @@ class Replay:
         plain_ms = self._true.at(1)
         self._now += _PREFILL * plain_ms * len(recorded.prompt) / 1000
         self._proposer.admit(sequence)
+        self._proposer.meanwhile()
         begin = self._now
         while sequence.generated < len(recorded.answer):
             self._step(sequence, recorded.answer)
@@ -111,6 +112,7 @@ class Replay:
         left = answer[sequence.generated :]
         draft = self._proposer.propose([sequence], self._true.points[-1] - 1).get(sequence.id, [])
         right = next((at for at, pair in enumerate(zip(draft, left, strict=False)) if pair[0] != pair[1]), len(draft))
+        self._proposer.meanwhile()
         milliseconds = self._true.at(1 + len(draft))
         self._now += milliseconds / 1000
         sequence.tokens += left[: right + 1]

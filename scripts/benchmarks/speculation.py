@@ -8,6 +8,7 @@ import sys
 import time
 from collections.abc import Iterable, Sequence as Seq
 from dataclasses import asdict, dataclass, replace
+from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
 
@@ -152,9 +153,10 @@ async def _ours(setup: Setup, plan: Plan, draft: Path | None) -> tuple[list[Aske
                     answers.append(await _one(model, case, how, number))
                 _tell(number, answers[-len(hows) :])
             for level in plan.concurrency:
-                if level > 1:
-                    for how in in_turn(hows, number + level):
-                        loads.append(await _together(model, plan.chosen(), level, how, number))
+                for group, cases in enumerate(_groups(plan.chosen(), level) if level > 1 else ()):
+                    await asyncio.gather(*(_one(model, replace(case, max_tokens=1), "off", number) for case in cases))
+                    for how in in_turn(hows, number + group):
+                        loads.append(await _together(model, cases, how, number) | {"group": group})
                         print(f"round {number + 1}: {loads[-1]}", file=sys.stderr, flush=True)
         status = msgspec.to_builtins((await model.status()).speculation, str_keys=True)
     finally:
@@ -194,28 +196,29 @@ async def _one(model: Any, case: Case, how: str, number: int) -> Asked:
     )  # fmt: skip
 
 
-async def _together(model: Any, cases: Seq[Case], level: int, how: str, number: int) -> dict[str, Any]:
-    """Every case, `level` at a time, those of each kind spread out; tokens a second of all together."""
+def _groups(cases: Seq[Case], level: int) -> list[list[Case]]:
+    """All cases, `level` to a group, those of each kind spread out; the last is filled up with the first cases."""
     by_kind: dict[str, list[Case]] = {}
     for case in cases:
         by_kind.setdefault(case.kind, []).append(case)
     mixed = [case for place in range(len(cases)) for several in by_kind.values() for case in several[place : place + 1]]
-    gate = asyncio.Semaphore(level)
+    around = cycle(mixed)
+    return [list(islice(around, level)) for _ in range(-(-len(mixed) // level))]
 
-    async def one(case: Case) -> Asked:
-        async with gate:
-            return await _one(model, case, how, number)
 
-    # Whoever came first would pay for the prompts that all others find computed.
-    await asyncio.gather(*(one(replace(case, max_tokens=1)) for case in mixed))
+async def _together(model: Any, cases: Seq[Case], how: str, number: int) -> dict[str, Any]:
+    """All of `cases` at once, their prompts computed before; tokens a second of all together.
+
+    Groups are short, and asked in each way one after the other: what a machine can do changes within minutes.
+    """
     begin = time.perf_counter()
-    answers = await asyncio.gather(*map(one, mixed))
+    answers = await asyncio.gather(*(_one(model, case, how, number) for case in cases))
     wall_s = time.perf_counter() - begin
     tokens = sum(answer.tokens for answer in answers)
     lost = max((answer.lost for answer in answers), default=0.0)
     drafted, accepted = sum(a.drafted for a in answers), sum(a.accepted for a in answers)
     return {
-        "round": number, "at_once": level, "how": how, "tokens": tokens, "wall_s": wall_s, "tps": tokens / wall_s,
+        "round": number, "at_once": len(cases), "how": how, "tokens": tokens, "wall_s": wall_s, "tps": tokens / wall_s,
         "lost": lost, "drafted": drafted, "accepted": accepted,
     }  # fmt: skip
 
@@ -317,10 +320,10 @@ def _rival_row(kind: str, name: str, on: Seq[Asked], found: Seq[dict[str, Any]])
 def load_rows(loads: Seq[dict[str, Any]]) -> list[Row]:
     rows = []
     for level in sorted({load["at_once"] for load in loads}):
-        tps: dict[str, dict[int, float]] = {"off": {}, "ngram": {}, "auto": {}}
+        tps: dict[str, dict[tuple[int, int], float]] = {"off": {}, "ngram": {}, "auto": {}}
         for load in loads:
             if load["at_once"] == level:
-                tps[load["how"]][load["round"]] = load["tps"]
+                tps[load["how"]][load["round"], load.get("group", 0)] = load["tps"]
         middle: Spread | None = bootstrap(ratios((tps["auto"].get(n), off) for n, off in tps["off"].items()))
         rows.append(
             Row(

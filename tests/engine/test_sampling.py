@@ -29,6 +29,8 @@ class FixedRows:
     def __len__(self) -> int:
         return len(self.rows)
 
+    def wait(self) -> None: ...
+
     def argmax(self, row: int) -> int:
         return int(self.rows[row].argmax())
 

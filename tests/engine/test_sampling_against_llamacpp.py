@@ -58,6 +58,8 @@ class FixedRow:
     def __len__(self) -> int:
         return 1
 
+    def wait(self) -> None: ...
+
     def argmax(self, row: int) -> int:
         return int(self._logits.argmax())
 

@@ -39,7 +39,9 @@ def backend(heard: list[Seen]) -> WatchedBackend:
 
 def decode(backend: WatchedBackend, *chunks: tuple[int, int, int], seconds: float = 0.0) -> None:
     backend._clock.steps = iter((0.0, seconds))  # type: ignore[attr-defined]
-    backend.decode([Chunk(slot, start, (1,) * count, 1) for slot, start, count in chunks])
+    rows = backend.decode([Chunk(slot, start, (1,) * count, 1) for slot, start, count in chunks])
+    assert len(rows) == len(chunks) and rows.argmax(0) == int(rows.logits(0).argmax())
+    rows.wait()
 
 
 def test_steps_of_one_sequence_tell_the_speed(backend: WatchedBackend, heard: list[Seen]) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ctypes
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
@@ -15,20 +16,31 @@ from edgellm.errors import BackendError
 
 
 class LlamaRows:
-    """Rows borrowed from the context; overwritten by the next decode."""
+    """`count` rows borrowed from the context, looked up when they are first asked for; overwritten by the next decode.
 
-    __slots__ = ("_rows",)
+    `lend` waits for a GPU and gives the rows, shape (count, vocabulary).
+    """
 
-    def __init__(self, rows: NDArray[np.float32]) -> None:
-        self._rows = rows
+    __slots__ = ("_count", "_lend", "_rows")
+
+    def __init__(self, count: int, lend: Callable[[int], NDArray[np.float32]]) -> None:
+        self._count = count
+        self._lend = lend
+        self._rows: NDArray[np.float32] | None = None
 
     def __len__(self) -> int:
-        return len(self._rows)
+        return self._count
+
+    def wait(self) -> None:
+        if self._rows is None:
+            self._rows = self._lend(self._count)
 
     def argmax(self, row: int) -> int:
-        return int(self._rows[row].argmax())
+        return int(self.logits(row).argmax())
 
     def logits(self, row: int) -> Logits:
+        if self._rows is None:
+            self._rows = self._lend(self._count)
         row_logits: Logits = self._rows[row]
         return row_logits
 
@@ -103,9 +115,9 @@ class Decoder:
         code = self._decode(self._context.context, self._batch.native)
         if code != 0:
             raise decode_error(code, self._context.native.log.since(mark, problems=True))
-        return LlamaRows(self._rows(rows))
+        return LlamaRows(rows, self._lend)
 
-    def _rows(self, count: int) -> NDArray[np.float32]:
+    def _lend(self, count: int) -> NDArray[np.float32]:
         if not count:
             return self._view[:0]
         # Also waits until a GPU has finished.

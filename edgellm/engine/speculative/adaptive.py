@@ -41,7 +41,8 @@ _SHORT_TOKENS, _SHORT_PART, _SHORT_STEP = 64.0, 0.2, 0.1
 """An answer's length at first, the part of answers that may be shorter, and how fast it follows them."""
 
 _UNTIMED = "steps have not been timed yet"
-_NOTHING = Decision({}, 1.0, 0.0, _UNTIMED)
+_UNDECIDED = Decision({}, 1.0, 0.0, _UNTIMED)
+_NOTHING = Decision({}, 1.0, 0.0, "nothing to draft")
 
 
 @dataclass(slots=True)
@@ -49,9 +50,14 @@ class _Watched:
     """What is kept of a sequence that runs. `length` is that of its tokens when the step under way began."""
 
     account: LossAccount
-    trail: CopyTrail | None
     forced: ForcedRun | None
-    length: int = 0
+    length: int
+    trail: CopyTrail | None = None
+
+    @property
+    def guesses(self) -> bool:
+        """Whether it may be known how the sequence goes on, without asking a model."""
+        return self.forced is not None or (self.trail is not None and self.trail.copies)
 
 
 class AdaptiveProposer:
@@ -76,6 +82,10 @@ class AdaptiveProposer:
         self._drafting = ModelDrafting(drafter, times, self._controller) if drafter is not None else None
         self._clock = clock
         self._watched: dict[int, _Watched] = {}
+        self._unread: list[Sequence] = []
+        """Admitted, and nothing of their text looked at yet."""
+        self._step: StepRecord | None = None
+        """The last, of which nothing was learned yet."""
         self._short = _SHORT_TOKENS
         self._calibrations: list[tuple[Calibration, Callable[[Mapping[int, float]], None]]] = []
         self._calibrate_from = -inf
@@ -83,7 +93,7 @@ class AdaptiveProposer:
         self._news, self._told = False, -inf
         self._began: float | None = None
         self._in_round: set[int] = set()
-        self._decision = _NOTHING
+        self._decision = _UNDECIDED
         self._rounds = self._drafted = self._accepted = 0
         self._saved_ms = 0.0
 
@@ -134,21 +144,39 @@ class AdaptiveProposer:
         return bool(self._calibrations)
 
     def stepped(self, step: StepRecord) -> None:
+        self._step = step
+        self._rounds += bool(step.drafted)
+        self._began = None
+
+    def meanwhile(self) -> None:
+        if (step := self._step) is not None:
+            self._step = None
+            self._observe(step)
+        if self._drafting is not None:
+            self._drafting.meanwhile()
+        if self._unread:
+            for sequence in self._unread:
+                self._watched[sequence.id].trail = CopyTrail(sequence.tokens, self.acceptance, self._piece)
+            self._unread.clear()
+        for watched in self._watched.values():
+            if watched.trail is not None:
+                watched.trail.complete()
+
+    def _observe(self, step: StepRecord) -> None:
         sequences = step.rows - step.drafted
         self.times.observe(step.rows, 1000 * step.decode_s, plain=not step.drafted, sequences=sequences)
         if not step.drafted:
             self.times.observe_host(1000 * (step.whole_s - step.decode_s), step.tokens)
-        self._rounds += bool(step.drafted)
-        self._began = None
 
     # -- a sequence's life --------------------------------------------------------------------------------------
 
     def admit(self, sequence: Sequence) -> None:
         account = sequence.account = sequence.account or LossAccount(self._clock())
         copies = sequence.job.speculation in ("auto", "ngram")
-        trail = CopyTrail(sequence.tokens, self.acceptance, self._piece) if copies else None
         run = ForcedRun(self.forced) if copies and sequence.grammar is not None else None
-        self._watched[sequence.id] = _Watched(account, trail, run, len(sequence.tokens))
+        self._watched[sequence.id] = _Watched(account, run, len(sequence.tokens))
+        if copies:
+            self._unread.append(sequence)
 
     def commit(self, sequence: Sequence, drafted: int, accepted: int) -> None:
         watched = self._watched[sequence.id]
@@ -166,6 +194,8 @@ class AdaptiveProposer:
 
     def release(self, sequence: Sequence) -> None:
         del self._watched[sequence.id]
+        if sequence in self._unread:
+            self._unread.remove(sequence)
         self._in_round.discard(sequence.id)
         self._controller.forget(sequence.id)
         if self._drafting is not None:
@@ -177,6 +207,9 @@ class AdaptiveProposer:
 
     def _book(self, sequence: Sequence, account: LossAccount, tokens: int, began: float) -> None:
         loss = 1000 * (self._clock() - began) - tokens * self._decision.plain_ms
+        if self._decision.drafted:
+            # The plain step that follows will take longer for it.
+            loss += self.times.change
         account.book(loss, self.times.at(self.times.points[-1]))
         self._saved_ms -= loss
         sequence.watch.speculated(account.saved, account.worst)
@@ -187,11 +220,17 @@ class AdaptiveProposer:
         self._began = None
         if not self.times.ready or rows <= 0:
             return {}
+        wanting = self._wanting(sequences)
+        if not wanting and not any(self._watched[sequence.id].guesses for sequence in sequences):
+            # Most steps of most texts end here, and on a GPU a step may take two milliseconds.
+            return self._none()
         began = self._clock()
         drafts: dict[int, list[int]] = {}
         candidates = [self._candidate(sequence, len(sequences), rows, began, drafts) for sequence in sequences]
+        if not wanting and not any(drafts.values()):
+            return self._none()
         decision = self._controller.decide(candidates, rows)
-        spent = self._ask_model(sequences, candidates, decision, drafts)
+        spent = self._ask_model(wanting, candidates, decision, drafts)
         if spent is not None:
             decision = self._controller.decide(candidates, rows, spent=spent)
         if spent is not None or decision.drafted:
@@ -199,6 +238,11 @@ class AdaptiveProposer:
             self._began, self._in_round = began, {sequence.id for sequence in sequences}
         self._decision = decision
         return {id: drafts[id][:length] for id, length in decision.lengths.items()}
+
+    def _none(self) -> Mapping[int, list[int]]:
+        self._controller.pause()
+        self._decision = _NOTHING
+        return {}
 
     def _candidate(
         self, sequence: Sequence, base: int, rows: int, now: float, drafts: dict[int, list[int]]
@@ -226,15 +270,21 @@ class AdaptiveProposer:
         rest = min(left, max(0.0, self._short - sequence.generated, copied))
         return 1000 * (now - watched.account.began) + _HASTE * rest * self.times.at(1)
 
+    def _wanting(self, sequences: list[Sequence]) -> list[Sequence]:
+        """Those for which the draft model may guess now."""
+        if self._drafting is None:
+            return []
+        return self._drafting.wanting([s for s in sequences if s.job.speculation in ("auto", "draft")])
+
     def _ask_model(
-        self, sequences: list[Sequence], candidates: list[Candidate], decision: Decision, drafts: dict[int, list[int]]
+        self, wanting: list[Sequence], candidates: list[Candidate], decision: Decision, drafts: dict[int, list[int]]
     ) -> float | None:
         """Have the draft model guess for those without a draft; the milliseconds it took, None if it was not asked."""
-        if self._drafting is None:
+        wanting = [sequence for sequence in wanting if sequence.id not in decision.lengths]
+        if self._drafting is None or not wanting:
             return None
-        wanting = [s for s in sequences if s.id not in decision.lengths and s.job.speculation in ("auto", "draft")]
         allowed = {c.id: c.account.left(c.whole) for c in candidates}
-        guesses = self._drafting.guess(wanting, len(sequences), allowed)
+        guesses = self._drafting.guess(wanting, len(candidates), allowed)
         for place, candidate in enumerate(candidates):
             if (guess := guesses.get(candidate.id)) is not None:
                 drafts[candidate.id] = guess.tokens

@@ -99,9 +99,7 @@ class Calibration:
         tokens = [(1 + i) * step % len(self._backend.vocabulary) for i in range(rows)]
         begin = self._clock()
         try:
-            result = self._backend.decode([Chunk(slot, 0, tokens, rows)])
-            # Also waits until a GPU has finished.
-            result.argmax(rows - 1)
+            self._backend.decode([Chunk(slot, 0, tokens, rows)]).wait()
         except BackendError:
             self._cache.close(slot, keep=False)
             return None

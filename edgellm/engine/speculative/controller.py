@@ -58,6 +58,10 @@ class Controller:
     def forget(self, id: int) -> None:
         self._on.discard(id)
 
+    def pause(self) -> None:
+        """A round without drafts went by, undecided as there were none."""
+        self._on.clear()
+
     def decide(self, candidates: Seq[Candidate], rows: int, *, spent: float | None = None) -> Decision:
         """The best round of at most `rows` drafted tokens for `candidates`, all that decode in this step.
 
@@ -67,7 +71,6 @@ class Controller:
         times, base = self._times, len(candidates)
         plain = times.at(base, base) + times.host * base
         if rows <= 0 or not any(each.survival for each in candidates):
-            # Most steps of most texts end here, and on a GPU a step may take two milliseconds.
             self._on.difference_update(each.id for each in candidates)
             return Decision({}, 1.0, plain, "nothing to draft")
         order = sorted(
@@ -86,7 +89,7 @@ class Controller:
             if speedup[size] < bar:
                 reason = reason or "not worth it here"
                 break
-            worst = times.at(base + size, base) - times.at(base, base) + (spent or 0.0)
+            worst = times.at(base + size, base) - times.at(base, base) + times.switch(base + size) + (spent or 0.0)
             if all(worst <= each.account.left(each.whole) for each in candidates):
                 self._on.update(lengths)
                 return Decision(lengths, speedup[size], plain)
@@ -96,7 +99,7 @@ class Controller:
 
     def could_bear(self, candidate: Candidate, base: int) -> bool:
         """Whether any round of `base` sequences is within the candidate's bounds; else nothing is guessed for it."""
-        worst = self._times.least(base) - self._times.at(base, base)
+        worst = self._times.least(base) - self._times.at(base, base) + self._times.change
         return worst <= candidate.account.left(candidate.whole)
 
     def speedup(self, base: int, size: int, gain: float, drafting: float = 0.0) -> float:
@@ -104,7 +107,8 @@ class Controller:
         times = self._times
         tokens = base + gain
         plain = times.at(base, base) / base + times.host
-        return tokens * plain / (times.at(base + size, base) + times.host * tokens + drafting)
+        switch = times.switch(base + size) if size else 0.0
+        return tokens * plain / (times.at(base + size, base) + switch + times.host * tokens + drafting)
 
     def _sizes(self, base: int, most: int) -> list[int]:
         """Sizes that fill the rows to a measured point, and all there is: in between, nothing is known for sure."""

@@ -102,6 +102,15 @@ class CopyTrail:
             if self._cursor is None or (self._cursor.edit is None and self._cursor.length < ORDERS[0]):
                 self._look()
 
+    def complete(self) -> None:
+        """Do what `advance` left over: nothing is found sooner for it, but later it would have to be done then."""
+        self._index.complete()
+
+    @property
+    def copies(self) -> bool:
+        """Whether anything is guessed."""
+        return self._cursor is not None
+
     @property
     def source_left(self) -> int:
         """Tokens of the text as it was in the beginning that a copy has still before it; 0 if nothing is copied."""
@@ -209,6 +218,8 @@ class CopyTrail:
 
     def _look(self) -> None:
         """The longest match of the last tokens; the latest of equals."""
+        if not self._index.repeats:
+            return
         best, longest = -1, self._cursor.length if self._cursor is not None else 0
         for place in self._index.places():
             length = self._index.agreement(place)

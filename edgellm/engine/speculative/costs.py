@@ -10,6 +10,9 @@ _WEIGHT = 0.3
 """Of one innovation, as part of what is known."""
 
 _LARGEST_INNOVATION = 0.25
+_LARGEST_CHANGE = 0.5
+"""Of a plain step, as far as one observation of a change counts."""
+
 _HOST_WEIGHT = 0.05
 
 _LEAST = 0.8
@@ -29,7 +32,11 @@ class StepTimes:
     kernels change, so those who choose a number of rows choose among `points`. Nothing is known until `adopt`.
 
     Plain steps tell how things stand since the points were measured: `drift` is the part by which steps have become
-    dearer (with context, which every row attends to, and with heat), below 0 if cheaper.
+    dearer (with context, which every row attends to, and with heat), below 0 if cheaper. It is that of one sequence's
+    steps; those of several are kept by themselves, for their contexts add up, and a GPU takes a step like the one
+    before far faster than the first of its size.
+
+    `change` is what a step takes longer after one of another number of rows: the library builds its graph anew.
 
     `together` is whether rows of several sequences cost what rows of one do; else each sequence costs as much as alone.
     """
@@ -38,12 +45,15 @@ class StepTimes:
         self._together = together
         self.host = 0.0
         self.drift = 0.0
+        self.change = 0.0
         self.draft: float | None = None
         """Of one token of the draft model, where there is one and it was timed."""
         self._times: dict[int, float] = {}
         self._points: list[int] = []
         self._least: dict[int, float] = {}
         """Of the decodes of more rows than so many sequences, without drift; asked for at every step."""
+        self._steady: dict[int, float] = {}
+        """Of plain steps of so many sequences together, more than one."""
         self._last_rows = 0
 
     @property
@@ -70,6 +80,7 @@ class StepTimes:
             least = min(least, times[rows])
         self._times, self._points = times, sorted(times)
         self._least.clear()
+        self._steady.clear()
         self.drift = 0.0
 
     def known(self) -> dict[int, float]:
@@ -79,7 +90,15 @@ class StepTimes:
     def at(self, rows: int, sequences: int = 1) -> float:
         """Milliseconds of a decode of `rows` rows of so many sequences; needs at least one point."""
         known = self._times.get(rows) if sequences == 1 else None
-        return (self._plain(rows, sequences) if known is None else known) * (1 + self.drift)
+        if known is not None:
+            return known * (1 + self.drift)
+        if rows == sequences in self._steady:
+            return self._steady[sequences]
+        return self._plain(rows, sequences) * (1 + self.drift) + self._excess(sequences)
+
+    def switch(self, rows: int) -> float:
+        """Milliseconds that one round of so many rows takes longer for the change to it, if it is one, and back."""
+        return self.change * (1 + (rows != self._last_rows))
 
     def least(self, sequences: int) -> float:
         """Milliseconds of the cheapest decode of more rows than `sequences`; infinite if none was measured."""
@@ -87,7 +106,14 @@ class StepTimes:
         if least is None:
             more = (self._plain(rows, sequences) for rows in self._points if rows > sequences)
             least = self._least[sequences] = min(more, default=inf)
-        return least * (1 + self.drift)
+        return least * (1 + self.drift) + self._excess(sequences)
+
+    def _excess(self, sequences: int) -> float:
+        """What plain steps of so many are seen to take longer than the points say: larger ones will not take less."""
+        steady = self._steady.get(sequences)
+        if steady is None:
+            return 0.0
+        return max(0.0, steady - self._plain(sequences, sequences) * (1 + self.drift))
 
     def _plain(self, rows: int, sequences: int) -> float:
         if self._together or sequences <= 1:
@@ -97,19 +123,28 @@ class StepTimes:
     def observe(self, rows: int, milliseconds: float, *, plain: bool, sequences: int = 1) -> None:
         """A decode of `rows` rows of so many sequences took so long; `plain` if none of them was a draft.
 
-        Plain steps move the whole curve, others their own point. The first decode after another number of rows is left
-        out: the library builds its graph anew.
+        Plain steps of one sequence move the whole curve, others their own point. The first decode after another number
+        of rows tells only what that costs.
         """
         first, self._last_rows = rows != self._last_rows, rows
-        if first or not self._points or milliseconds <= 0:
+        if not self._points or milliseconds <= 0:
             return
         before = self.at(rows, sequences)
+        if first:
+            if plain:
+                most = _LARGEST_CHANGE * before
+                surprise = milliseconds - before - self.change
+                self.change = max(0.0, self.change + _WEIGHT * max(-most, min(most, surprise)))
+            return
         change = before * _WEIGHT * max(-_LARGEST_INNOVATION, min(_LARGEST_INNOVATION, milliseconds / before - 1.0))
         if not self._together and sequences > 1:
             if plain:  # rows that are shared out unevenly tell nothing of any number of them
                 self.drift = max(self.drift + change / self._plain(rows, sequences), -_FASTEST)
             return
-        if not plain or (rows > 1 and rows not in self._times):
+        if plain and sequences > 1:
+            self._steady[sequences] = before + change
+            return
+        if not plain:
             moved = self._measured(rows) + change / (1 + self.drift)
             self._times[rows] = max(moved, _LEAST * self._times[self._points[0]])
             self._points = sorted(self._times)

@@ -19,6 +19,9 @@ _UNTIMED = "the draft model has not been timed yet"
 _FRESH = 16
 """Steps for which the best speedup is remembered, as step times move slowly, and what the draft model lacks."""
 
+_SOON = 4
+"""Tokens after which it is looked again whether a request can bear a draft."""
+
 _ASSUMED = 0.6
 """Acceptance before any was seen."""
 
@@ -46,6 +49,10 @@ class _Own:
     lag: int | None = None
     looked: int = 0
     """At so many tokens of the sequence its `lag` was looked up."""
+    again: int = 0
+    """At so many tokens it is worth while to look what drafts promise; before, only for a probe."""
+    due: bool = False
+    """This step is one for a probe."""
     guess: ModelGuess | None = None
 
 
@@ -66,11 +73,12 @@ class ModelDrafting:
         self._own: dict[int, _Own] = {}
         self._bests: dict[tuple[int, float], float] = {}
         self._turns = 0
+        self._pays = False
 
     def adopt(self, milliseconds: Mapping[int, float]) -> None:
         """What a calibration of the draft model found, by rows."""
         if milliseconds:
-            self._bests.clear()
+            self._turns = 0
             most = max(milliseconds)
             self._draft_times.adopt(milliseconds)
             self._times.observe_draft(milliseconds[min(milliseconds)], 1)
@@ -91,17 +99,27 @@ class ModelDrafting:
 
     # -- drafting -----------------------------------------------------------------------------------------------
 
+    def wanting(self, sequences: Seq[Sequence]) -> list[Sequence]:
+        """Those to be looked at in this step. To work out whether it is worth it is dear beside a step on a GPU, so
+        where the draft model was not asked, nothing stirs for a while.
+        """
+        if self._turns == 0:
+            self.meanwhile()
+        return [sequence for sequence in sequences if self._stirs(sequence)] if self._pays else []
+
+    def meanwhile(self) -> None:
+        """Once a step; now and then, as step times move slowly, it is worked out anew what could pay."""
+        if self._turns % _FRESH == 0:
+            self._bests.clear()
+            self._pays = self.can_pay()
+        self._turns += 1
+
     def guess(self, sequences: Seq[Sequence], base: int, allowed: Mapping[int, float]) -> dict[int, ModelGuess]:
         """Drafts for those of `sequences` where they promise to pay, or that are due to be tried again.
 
         `base` sequences decode in this step; `allowed` are the milliseconds that each may lose at worst.
         """
         self.spent = None
-        self._turns += 1
-        if self._turns % _FRESH == 0:
-            self._bests.clear()
-        if not sequences or not self.can_pay():
-            return {}
         asks = [ask for s in sequences if (ask := self._ask(s, base, allowed.get(s.id, 0.0))) is not None]
         if not asks:
             return {}
@@ -149,18 +167,14 @@ class ModelDrafting:
     # -- deciding -----------------------------------------------------------------------------------------------
 
     def _ask(self, sequence: Sequence, base: int, allowed: float) -> Ask | None:
-        own = self._own.get(sequence.id)
-        if own is None:
-            own = self._own[sequence.id] = _Own(self.acceptance.own())
+        own = self._own[sequence.id]
         left = sequence.job.max_tokens - sequence.generated - 1
         each = self._draft_ms(base)
+        own.again = len(sequence.tokens) + _SOON
         if left < 1 or allowed < each:
             return None
-        # Where it was not asked, nothing stirs for a while: to work out whether is dear beside a step on a GPU.
-        due = not self._stirs(sequence, own) and own.probes.due()
-        if not (due or self._stirs(sequence, own)):
-            return None
         lag = self._lag(sequence, own)
+        own.again = own.looked + _FRESH
         if lag is None:
             return None
         catch_up = self._catch_up(lag)
@@ -168,14 +182,19 @@ class ModelDrafting:
         plain = self._times.at(base, base)
         own.on = speedup >= (GO_ON if own.on else BEGIN) and catch_up < (1 - 1 / speedup) * plain * left
         most = min(LONGEST if own.on else 2, left, int(max(0.0, allowed - catch_up) / each))
-        if not most or not (own.on or due or own.probes.due()):
+        if not most or not (own.on or own.due or own.probes.due()):
             return None
-        own.probing, own.lag = not own.on, None
+        own.probing, own.lag, own.again = not own.on, None, 0
         return Ask(sequence.id, sequence.tokens, most)
 
-    def _stirs(self, sequence: Sequence, own: _Own) -> bool:
+    def _stirs(self, sequence: Sequence) -> bool:
         """Whether to look again at what a sequence's drafts promise."""
-        return own.lag is None or len(sequence.tokens) - own.looked >= _FRESH
+        own = self._own.get(sequence.id)
+        if own is None:
+            own = self._own[sequence.id] = _Own(self.acceptance.own())
+        fresh = len(sequence.tokens) >= own.again
+        own.due = not fresh and own.probes.due()
+        return fresh or own.due
 
     def _lag(self, sequence: Sequence, own: _Own) -> int | None:
         """What the draft model lacks; while it is not asked, looked up every few steps only: it grows with the text."""

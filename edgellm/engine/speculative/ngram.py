@@ -10,6 +10,8 @@ from numpy.typing import NDArray
 ORDERS = (12, 6, 3)
 """Lengths of the runs of tokens that are indexed, longest first."""
 
+_SHORTEST = len(ORDERS) - 1
+
 _WORD = 2**64 - 1
 _STEP = 0x9E3779B97F4A7C15
 _SPREAD = 0xBF58476D1CE4E5B9
@@ -19,7 +21,8 @@ _LONGEST = 64
 class SuffixIndex:
     """Over `tokens`, which others append to; `take_one` takes in the next of them.
 
-    For each order a chain leads from the latest place of a run to the one before it, as in LZ77.
+    For each order a chain leads from the latest place of a run to the one before it, as in LZ77. Most new text repeats
+    not even a short run, so longer ones are taken in when someone has time for it, or looks.
     """
 
     def __init__(self, tokens: Seq[int]) -> None:
@@ -31,13 +34,25 @@ class SuffixIndex:
         self._powers = [pow(_STEP, order, 2**64) for order in ORDERS]
         self._build()
 
+    @property
+    def repeats(self) -> bool:
+        """Whether the last tokens occurred before, as many as the shortest run has."""
+        return self.size > 0 and self._earlier[_SHORTEST][self.size - 1] >= 0
+
     def take_one(self) -> None:
         """Take in the first token appended since."""
-        self._add(self.size)
+        self._add(_SHORTEST, self.size)
         self.size += 1
+
+    def complete(self) -> None:
+        """Do what `take_one` left over."""
+        for which in range(_SHORTEST):
+            for at in range(len(self._hashes[which]), self.size):
+                self._add(which, at)
 
     def places(self, most: int = 8) -> Iterator[int]:
         """Positions behind earlier occurrences of the last tokens, by the longest order that has any, latest first."""
+        self.complete()
         last = self.size - 1
         for order, earlier in zip(ORDERS, self._earlier, strict=True):
             found, at = 0, earlier[last] if last >= 0 else -1
@@ -65,6 +80,7 @@ class SuffixIndex:
         before, middle = place - 1, 1
         if before < ORDERS[middle] - 1:
             return False
+        self.complete()
         head = self._heads[middle].get(self._hashes[middle][before], before)
         if head + 1 >= self.size or head == before:
             head = self._earlier[middle][head]
@@ -81,21 +97,19 @@ class SuffixIndex:
             self._earlier[which].extend(_chained(hashes, order).tolist())
             self._heads[which].update(zip(numbers[order - 1 :], range(order - 1, count), strict=True))
 
-    def _add(self, at: int) -> None:
-        new = _spread(self.tokens[at])
-        for which, order in enumerate(ORDERS):
-            earlier, hashes = self._earlier[which], self._hashes[which]
-            number = hashes[-1] * _STEP + new if at else new
-            if at >= order:
-                number -= _spread(self.tokens[at - order]) * self._powers[which]
-            number &= _WORD
-            hashes.append(number)
-            if at < order - 1:
-                earlier.append(-1)
-                continue
-            heads = self._heads[which]
-            earlier.append(heads.get(number, -1))
-            heads[number] = at
+    def _add(self, which: int, at: int) -> None:
+        order, earlier, hashes = ORDERS[which], self._earlier[which], self._hashes[which]
+        number = (hashes[-1] * _STEP if at else 0) + _spread(self.tokens[at])
+        if at >= order:
+            number -= _spread(self.tokens[at - order]) * self._powers[which]
+        number &= _WORD
+        hashes.append(number)
+        if at < order - 1:
+            earlier.append(-1)
+            return
+        heads = self._heads[which]
+        earlier.append(heads.get(number, -1))
+        heads[number] = at
 
 
 def _spread(token: int) -> int:

@@ -35,6 +35,13 @@ class Proposer(Protocol):
         """
         ...
 
+    def meanwhile(self) -> None:
+        """A step is under way, of the sequences admitted and proposed for: work that can wait until here.
+
+        A GPU computes beside it.
+        """
+        ...
+
     def commit(self, sequence: Sequence, drafted: int, accepted: int) -> None:
         """The step appended tokens to `sequence.tokens`; `accepted` of its `drafted` tokens are among them."""
         ...
@@ -65,6 +72,8 @@ class NoProposer:
 
     def propose(self, sequences: list[Sequence], rows: int) -> Mapping[int, list[int]]:
         return {}
+
+    def meanwhile(self) -> None: ...
 
     def commit(self, sequence: Sequence, drafted: int, accepted: int) -> None: ...
 

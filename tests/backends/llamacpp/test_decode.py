@@ -7,6 +7,7 @@ import pytest
 
 from edgellm.backends.batch import Chunk
 from edgellm.backends.llamacpp import LlamaCppBackend
+from edgellm.backends.llamacpp.decode import LlamaRows
 from edgellm.errors import BackendError
 
 TOLERANCE = 2e-3  # kernels for other batch sizes add in another order
@@ -128,3 +129,18 @@ def test_an_invalid_token_is_an_error(backend: LlamaCppBackend) -> None:
     with pytest.raises(BackendError, match="invalid token"):
         backend.decode([Chunk(0, 0, [512])])
     assert len(backend.decode([Chunk(0, 0, [511])])) == 1
+
+
+def test_rows_are_waited_for_once_and_only_when_someone_asks() -> None:
+    asked: list[int] = []
+
+    def lend(count: int) -> np.ndarray:
+        asked.append(count)
+        return np.array([[0.0, 2.0, 1.0], [3.0, 0.0, 0.0]], np.float32)
+
+    rows = LlamaRows(2, lend)
+    assert len(rows) == 2 and asked == []
+    rows.wait()
+    assert [rows.argmax(0), rows.argmax(1)] == [1, 0] and rows.logits(1)[0] == 3.0
+    rows.wait()
+    assert asked == [2]

@@ -377,5 +377,17 @@ def test_a_step_that_fails_is_booked_to_nobody() -> None:
     assert timings is not None and timings.draft_saved_ms > 0
 
 
+def test_a_request_that_fails_or_goes_before_its_text_was_read_leaves_nothing() -> None:
+    source = text(300)
+    timed = TimedEngine(jagged, copier(source))
+    timed.calibrate()
+    spend, timed.backend._before_decode = timed.backend._before_decode, failing
+    timed.engine.submit(job(1, [*source, 10], 300))
+    assert [type(update.error) for update in timed.engine.step()] == [BackendError]
+    timed.backend._before_decode = spend
+    timings = timed.run([job(1, [*source, 10], 100)])[1].timings
+    assert timings is not None and timings.draft_n_accepted > 50
+
+
 def failing(batch: Batch) -> None:
     raise BackendError("the library failed")

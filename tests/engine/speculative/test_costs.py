@@ -66,21 +66,53 @@ def test_a_machine_that_speeds_up_does_so_for_all_sizes() -> None:
     assert curve.at(16) == pytest.approx(150, rel=0.01)
 
 
-def test_plain_steps_of_several_sequences_tell_the_drift_too() -> None:
+def test_plain_steps_of_several_sequences_are_kept_by_themselves() -> None:
     curve = times(n1=40, n4=100, n16=300)
     for _ in range(60):
-        curve.observe(4, 112.5, plain=True)
-    assert curve.at(4) == pytest.approx(112.5, rel=0.01)
-    assert curve.at(1) == pytest.approx(45, rel=0.01)
+        curve.observe(4, 112.5, plain=True, sequences=4)
+    assert curve.at(4, 4) == pytest.approx(112.5, rel=0.01)
+    assert (curve.at(1), curve.at(4), curve.at(16)) == (40, 100, 300)
+    # What contexts cost, a larger step of the same sequences costs as well.
+    assert curve.at(16, 4) == pytest.approx(312.5, rel=0.01) and curve.least(4) == curve.at(16, 4)
+    curve.adopt({1: 40, 4: 100, 16: 300})
+    assert curve.at(4, 4) == 100
+
+
+def test_steps_of_several_that_go_on_alike_may_be_faster_than_one_of_that_size_by_itself() -> None:
+    curve = times(n1=2, n4=6, n16=8)
+    for _ in range(60):
+        curve.observe(4, 2.5, plain=True, sequences=4)
+    assert curve.at(4, 4) == pytest.approx(2.5, rel=0.01)
+    assert (curve.at(1), curve.at(4), curve.at(16, 4), curve.least(4)) == (2, 6, 8, 8)
+
+
+def test_what_a_change_of_size_costs_is_learned_from_the_plain_step_behind_it() -> None:
+    curve = times(n1=2, n16=8)
+    assert curve.switch(16) == 0
+    for _ in range(60):
+        curve.observe(16, 8, plain=False)
+        curve.observe(1, 4, plain=True)
+        curve.observe(1, 2, plain=True)
+    assert curve.change == pytest.approx(2, rel=0.01) and curve.at(1) == 2
+    assert curve.switch(16) == 2 * curve.change
+    curve.observe(16, 8, plain=False)
+    assert curve.switch(16) == curve.change
+    curve.observe(1, 400, plain=True)
+    assert curve.change <= 2.3
+    for _ in range(60):
+        curve.observe(16, 8, plain=False)
+        curve.observe(1, 1, plain=True)
+    assert curve.change == 0
 
 
 @given(st.lists(st.tuples(st.integers(1, 64), st.floats(0.01, 1e5), st.booleans()), max_size=80))
 def test_whatever_is_observed_times_stay_above_nought(observed: list[tuple[int, float, bool]]) -> None:
     curve = times(n1=40, n4=100, n16=300)
     for rows, ms, plain in observed:
-        curve.observe(rows, ms, plain=plain)
-        curve.observe(rows, ms, plain=plain)
-        assert all(curve.at(each) > 0 for each in range(1, 65))
+        for _ in range(2):
+            curve.observe(rows, ms, plain=plain, sequences=rows if plain else 1)
+        assert all(curve.at(each) > 0 and curve.at(each, each) > 0 for each in range(1, 65))
+        assert curve.least(rows) > 0 and curve.switch(rows) >= 0
 
 
 def test_the_first_step_of_another_size_is_left_out() -> None:

@@ -35,6 +35,22 @@ def test_places_are_those_of_a_scan_however_it_was_built(tokens: list[int], buil
     assert list(index.places(most=2)) == scan(tokens)[:2]
 
 
+@given(TEXTS, st.integers(0, 120), st.lists(st.booleans(), min_size=120, max_size=120))
+@settings(deadline=None)
+def test_what_is_left_over_may_be_done_at_any_time(tokens: list[int], built: int, completed: list[bool]) -> None:
+    mine = tokens[:built]
+    index = SuffixIndex(mine)
+    for token, now in zip(tokens[built:], completed, strict=False):
+        mine.append(token)
+        index.take_one()
+        if now:
+            index.complete()
+        assert index.repeats == any(mine[end - 3 : end] == mine[-3:] for end in range(3, len(mine)))
+    whole = SuffixIndex(tokens)
+    assert [index.rival(place) for place in range(len(tokens))] == [whole.rival(place) for place in range(len(tokens))]
+    assert list(index.places()) == list(whole.places())
+
+
 @given(TEXTS)
 @settings(deadline=None)
 def test_agreement_counts_equal_tokens_backwards(tokens: list[int]) -> None:
