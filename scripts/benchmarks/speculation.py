@@ -149,6 +149,8 @@ async def _ours(setup: Setup, plan: Plan, draft: Path | None) -> tuple[list[Aske
         await _calibrated(model)
         for number in range(plan.rounds):
             for turn, case in enumerate(plan.chosen() if 1 in plan.concurrency else (), start=number):
+                # Whoever came first would have to compute the prompt, and a GPU is slower for a while behind that.
+                await _one(model, replace(case, max_tokens=1), "off", number)
                 for how in in_turn(hows, turn):
                     answers.append(await _one(model, case, how, number))
                 _tell(number, answers[-len(hows) :])

@@ -15,7 +15,7 @@ from edgellm.engine.speculative.controller import Candidate, Controller, Decisio
 from edgellm.engine.speculative.copying import GROUPS, PRIORS, CopyTrail
 from edgellm.engine.speculative.costs import StepTimes
 from edgellm.engine.speculative.draft_model import DraftModel
-from edgellm.engine.speculative.drafting import ModelDrafting
+from edgellm.engine.speculative.drafting import FRESH, ModelDrafting
 from edgellm.engine.speculative.forced import ForcedRun, merged
 from edgellm.engine.speculative.loss_account import LossAccount
 from edgellm.engine.speculative.mentions import Piece
@@ -86,6 +86,7 @@ class AdaptiveProposer:
         """Admitted, and nothing of their text looked at yet."""
         self._step: StepRecord | None = None
         """The last, of which nothing was learned yet."""
+        self._steps = 0
         self._short = _SHORT_TOKENS
         self._calibrations: list[tuple[Calibration, Callable[[Mapping[int, float]], None]]] = []
         self._calibrate_from = -inf
@@ -151,7 +152,10 @@ class AdaptiveProposer:
     def meanwhile(self) -> None:
         if (step := self._step) is not None:
             self._step = None
+            self._steps += 1
             self._observe(step)
+            if not self._steps % FRESH:
+                self._controller.refresh()
         if self._drafting is not None:
             self._drafting.meanwhile()
         if self._unread:
@@ -172,6 +176,7 @@ class AdaptiveProposer:
 
     def admit(self, sequence: Sequence) -> None:
         account = sequence.account = sequence.account or LossAccount(self._clock())
+        self.times.interrupted()
         copies = sequence.job.speculation in ("auto", "ngram")
         run = ForcedRun(self.forced) if copies and sequence.grammar is not None else None
         self._watched[sequence.id] = _Watched(account, run, len(sequence.tokens))
@@ -251,11 +256,11 @@ class AdaptiveProposer:
         left = sequence.job.max_tokens - sequence.generated
         candidate = Candidate(sequence.id, watched.account, self._whole(sequence, watched, left, now))
         drafts[sequence.id] = tokens = []
-        if watched.trail is None or not self._controller.could_bear(candidate, base):
+        if watched.trail is None or not (most := self._controller.most(candidate, base)):
             return candidate
         reached = 1.0
         run = watched.forced.look(sequence) if watched.forced is not None else ()
-        for token, chance in islice(merged(run, watched.trail.guesses()), max(0, min(rows, left - 1))):
+        for token, chance in islice(merged(run, watched.trail.guesses()), max(0, min(rows, left - 1, most))):
             reached *= chance
             if reached < LEAST_SURVIVAL:
                 break

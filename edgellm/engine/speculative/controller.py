@@ -54,6 +54,8 @@ class Controller:
     def __init__(self, times: StepTimes) -> None:
         self._times = times
         self._on: set[int] = set()
+        self._known: dict[int, list[tuple[float, int]]] = {}
+        self._points: Seq[int] = ()
 
     def forget(self, id: int) -> None:
         self._on.discard(id)
@@ -89,7 +91,7 @@ class Controller:
             if speedup[size] < bar:
                 reason = reason or "not worth it here"
                 break
-            worst = times.at(base + size, base) - times.at(base, base) + times.switch(base + size) + (spent or 0.0)
+            worst = self._worst(base, size) + (spent or 0.0)
             if all(worst <= each.account.left(each.whole) for each in candidates):
                 self._on.update(lengths)
                 return Decision(lengths, speedup[size], plain)
@@ -97,18 +99,42 @@ class Controller:
         self._on.difference_update(candidate.id for candidate in candidates)
         return Decision({}, 1.0, plain, reason)
 
-    def could_bear(self, candidate: Candidate, base: int) -> bool:
-        """Whether any round of `base` sequences is within the candidate's bounds; else nothing is guessed for it."""
-        worst = self._times.least(base) - self._times.at(base, base) + self._times.change
-        return worst <= candidate.account.left(candidate.whole)
+    def most(self, candidate: Candidate, base: int) -> int:
+        """Tokens drafted in the largest round of `base` sequences that the candidate could bear and that would pay if
+        all of them came true; 0 if there is none. No more need be guessed.
+        """
+        left = candidate.account.left(candidate.whole)
+        return next((size for worst, size in self._sizes_that_pay(base) if worst <= left), 0)
+
+    def refresh(self) -> None:
+        """Step times have moved: work out anew what `most` goes by."""
+        self._known.clear()
+
+    def _sizes_that_pay(self, base: int) -> list[tuple[float, int]]:
+        """What rounds of `base` sequences lose at worst, and their sizes, largest first."""
+        if self._points is not self._times.points:
+            self._points = self._times.points
+            self._known.clear()
+        known = self._known.get(base)
+        if known is None:
+            sizes = (points - base for points in reversed(self._points) if points > base)
+            known = self._known[base] = [
+                (self._worst(base, size), size) for size in sizes if self.speedup(base, size, size) >= GO_ON
+            ]
+        return known
+
+    def _worst(self, base: int, size: int) -> float:
+        """Milliseconds that a round loses if nothing of it comes true, with what the steps behind it take longer."""
+        times = self._times
+        return times.at(base + size, base) - times.at(base, base) + times.change
 
     def speedup(self, base: int, size: int, gain: float, drafting: float = 0.0) -> float:
         """S: of `base` sequences that verify `size` tokens of which `gain` come true; `drafting` in milliseconds."""
         times = self._times
         tokens = base + gain
         plain = times.at(base, base) / base + times.host
-        switch = times.switch(base + size) if size else 0.0
-        return tokens * plain / (times.at(base + size, base) + switch + times.host * tokens + drafting)
+        change = times.change if size else 0.0
+        return tokens * plain / (times.at(base + size, base) + change + times.host * tokens + drafting)
 
     def _sizes(self, base: int, most: int) -> list[int]:
         """Sizes that fill the rows to a measured point, and all there is: in between, nothing is known for sure."""

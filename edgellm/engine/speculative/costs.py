@@ -36,7 +36,8 @@ class StepTimes:
     steps; those of several are kept by themselves, for their contexts add up, and a GPU takes a step like the one
     before far faster than the first of its size.
 
-    `change` is what a step takes longer after one of another number of rows: the library builds its graph anew.
+    `change` is what plain steps take longer behind one of another number of rows: the library builds its graph anew,
+    and for a GPU it does so twice.
 
     `together` is whether rows of several sequences cost what rows of one do; else each sequence costs as much as alone.
     """
@@ -45,16 +46,22 @@ class StepTimes:
         self._together = together
         self.host = 0.0
         self.drift = 0.0
-        self.change = 0.0
+        self._changes = [0.0, 0.0]
+        """Of the first plain step after a change, and of the second."""
         self.draft: float | None = None
         """Of one token of the draft model, where there is one and it was timed."""
         self._times: dict[int, float] = {}
         self._points: list[int] = []
-        self._least: dict[int, float] = {}
-        """Of the decodes of more rows than so many sequences, without drift; asked for at every step."""
         self._steady: dict[int, float] = {}
         """Of plain steps of so many sequences together, more than one."""
         self._last_rows = 0
+        self._alike = 0
+        """Steps of so many rows before the last."""
+
+    @property
+    def change(self) -> float:
+        """Milliseconds."""
+        return sum(self._changes)
 
     @property
     def ready(self) -> bool:
@@ -79,7 +86,6 @@ class StepTimes:
             times[rows] = min(times[rows], _KINK * least)
             least = min(least, times[rows])
         self._times, self._points = times, sorted(times)
-        self._least.clear()
         self._steady.clear()
         self.drift = 0.0
 
@@ -96,18 +102,6 @@ class StepTimes:
             return self._steady[sequences]
         return self._plain(rows, sequences) * (1 + self.drift) + self._excess(sequences)
 
-    def switch(self, rows: int) -> float:
-        """Milliseconds that one round of so many rows takes longer for the change to it, if it is one, and back."""
-        return self.change * (1 + (rows != self._last_rows))
-
-    def least(self, sequences: int) -> float:
-        """Milliseconds of the cheapest decode of more rows than `sequences`; infinite if none was measured."""
-        least = self._least.get(sequences)
-        if least is None:
-            more = (self._plain(rows, sequences) for rows in self._points if rows > sequences)
-            least = self._least[sequences] = min(more, default=inf)
-        return least * (1 + self.drift) + self._excess(sequences)
-
     def _excess(self, sequences: int) -> float:
         """What plain steps of so many are seen to take longer than the points say: larger ones will not take less."""
         steady = self._steady.get(sequences)
@@ -123,18 +117,18 @@ class StepTimes:
     def observe(self, rows: int, milliseconds: float, *, plain: bool, sequences: int = 1) -> None:
         """A decode of `rows` rows of so many sequences took so long; `plain` if none of them was a draft.
 
-        Plain steps of one sequence move the whole curve, others their own point. The first decode after another number
-        of rows tells only what that costs.
+        Plain steps of one sequence move the whole curve, others their own point. The first ones after another number of
+        rows tell only what that costs.
         """
-        first, self._last_rows = rows != self._last_rows, rows
+        self._alike = self._alike + 1 if rows == self._last_rows else 0
+        self._last_rows = rows
         if not self._points or milliseconds <= 0:
             return
         before = self.at(rows, sequences)
-        if first:
-            if plain:
-                most = _LARGEST_CHANGE * before
-                surprise = milliseconds - before - self.change
-                self.change = max(0.0, self.change + _WEIGHT * max(-most, min(most, surprise)))
+        if plain and self._alike < len(self._changes):
+            self._observe_change(milliseconds - before, _LARGEST_CHANGE * before)
+            return
+        if self._alike == 0:
             return
         change = before * _WEIGHT * max(-_LARGEST_INNOVATION, min(_LARGEST_INNOVATION, milliseconds / before - 1.0))
         if not self._together and sequences > 1:
@@ -148,9 +142,16 @@ class StepTimes:
             moved = self._measured(rows) + change / (1 + self.drift)
             self._times[rows] = max(moved, _LEAST * self._times[self._points[0]])
             self._points = sorted(self._times)
-            self._least.clear()
             return
         self.drift = max(self.drift + change / self._measured(rows), -_FASTEST)
+
+    def _observe_change(self, extra: float, most: float) -> None:
+        known = self._changes[self._alike]
+        self._changes[self._alike] = max(0.0, known + _WEIGHT * max(-most, min(most, extra - known)))
+
+    def interrupted(self) -> None:
+        """Something else was computed in between: the next step comes after a change."""
+        self._last_rows = 0
 
     def _measured(self, rows: float) -> float:
         found = self._times.get(int(rows)) if rows == int(rows) else None

@@ -16,7 +16,7 @@ from edgellm.engine.speculative.probes import Probes
 LONGEST = 16
 _CLASSES = 10
 _UNTIMED = "the draft model has not been timed yet"
-_FRESH = 16
+FRESH = 16
 """Steps for which the best speedup is remembered, as step times move slowly, and what the draft model lacks."""
 
 _SOON = 4
@@ -109,7 +109,7 @@ class ModelDrafting:
 
     def meanwhile(self) -> None:
         """Once a step; now and then, as step times move slowly, it is worked out anew what could pay."""
-        if self._turns % _FRESH == 0:
+        if self._turns % FRESH == 0:
             self._bests.clear()
             self._pays = self.can_pay()
         self._turns += 1
@@ -174,7 +174,7 @@ class ModelDrafting:
         if left < 1 or allowed < each:
             return None
         lag = self._lag(sequence, own)
-        own.again = own.looked + _FRESH
+        own.again = own.looked + FRESH
         if lag is None:
             return None
         catch_up = self._catch_up(lag)
@@ -199,7 +199,7 @@ class ModelDrafting:
     def _lag(self, sequence: Sequence, own: _Own) -> int | None:
         """What the draft model lacks; while it is not asked, looked up every few steps only: it grows with the text."""
         length = len(sequence.tokens)
-        if own.lag is None or length - own.looked >= _FRESH:
+        if own.lag is None or length - own.looked >= FRESH:
             own.lag, own.looked = self.drafter.lag(sequence.id, sequence.tokens), length
             return own.lag
         return own.lag + length - own.looked

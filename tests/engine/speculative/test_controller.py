@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from edgellm.engine.speculative.controller import Candidate, Controller
@@ -68,10 +69,44 @@ def test_what_drafts_cost_counts_before_they_are_verified() -> None:
     assert made.decide([candidate(0.97, 1, whole=12_000)], 63, spent=80.0).lengths == {}
 
 
-def test_nothing_is_guessed_for_whom_no_round_is_bearable() -> None:
+def test_no_more_is_guessed_than_could_be_borne_and_pay() -> None:
     made = controller("jagged")
-    assert made.could_bear(candidate(0.9, whole=4_000), 1) and not made.could_bear(candidate(0.9, whole=3_000), 1)
-    assert not made.could_bear(candidate(0.9, whole=LONG), 64)
+    assert [made.most(candidate(0.9, whole=whole), 1) for whole in (3_000, 4_000, 30_000, LONG)] == [0, 1, 15, 63]
+    assert made.most(candidate(0.9, whole=LONG), 64) == 0
+    # Each row costs a step, so that nothing pays even if all comes true.
+    assert controller("linear").most(candidate(0.9), 1) in (0, 63)
+    dear = StepTimes()
+    dear.adopt({1: 2, 4: 9, 16: 20})
+    assert Controller(dear).most(candidate(0.9), 1) == 15
+    assert Controller(dear).most(candidate(0.9, whole=1_000), 1) == 0
+
+
+def test_what_could_be_borne_follows_the_step_times() -> None:
+    times = StepTimes()
+    times.adopt({1: 40, 16: 60})
+    made = Controller(times)
+    assert made.most(candidate(0.9, whole=3_000), 1) == 15
+    times.adopt({1: 40, 16: 80})
+    assert made.most(candidate(0.9, whole=3_000), 1) == 0
+    for _ in range(60):
+        times.observe(1, 20, plain=True)
+    made.refresh()
+    assert made.most(candidate(0.9, whole=3_000), 1) == 15
+
+
+def test_steps_that_take_longer_behind_a_round_count_as_its_own() -> None:
+    times = StepTimes()
+    times.adopt({1: 2, 16: 8})
+    made = Controller(times)
+    assert made.speedup(1, 15, 15) == pytest.approx(16 * 2 / 8)
+    assert made.decide([candidate(0.99, 15, whole=1_000)], 15).drafted == 15
+    for _ in range(60):
+        times.interrupted()
+        for ms in (4, 4, 2):
+            times.observe(1, ms, plain=True)
+    assert made.speedup(1, 15, 15) == pytest.approx(16 * 2 / 12, rel=0.01)
+    decided = made.decide([candidate(0.99, 15, whole=1_000)], 15)
+    assert (decided.drafted, decided.reason) == (0, "enough was lost in this request")
 
 
 def test_gains_are_staked_again() -> None:
