@@ -16,8 +16,8 @@ def _text(seed: int, length: int) -> list[int]:
 
 def test_a_copy_gains_and_new_text_loses_next_to_nothing() -> None:
     replay, source = Replay(STEPS, PIECES), _text(1, 300)
-    copied = replay.answer(1, Recorded("a", "copy", [*source, 7], source))
-    fresh = replay.answer(2, Recorded("b", "chat", _text(2, 300), _text(3, 300)))
+    copied = replay.answer(1, Recorded("a", "copy", [*source, 7], source, 900))
+    fresh = replay.answer(2, Recorded("b", "chat", _text(2, 300), _text(3, 300), 900))
     # Sixty-four rows cost four steps, and the first tokens are needed to see that it is a copy.
     assert 4 < copied.speedup < 16 and copied.lost == 0
     assert 0.99 <= fresh.speedup < 1.001 and fresh.lost <= 0.01
@@ -25,7 +25,7 @@ def test_a_copy_gains_and_new_text_loses_next_to_nothing() -> None:
 
 def test_what_it_says_of_an_answer_is_the_same_every_time() -> None:
     source = _text(1, 200)
-    again = [Replay(STEPS, PIECES).answer(1, Recorded("a", "copy", source, source[20:])) for _ in range(2)]
+    again = [Replay(STEPS, PIECES).answer(1, Recorded("a", "copy", source, source[20:], 900)) for _ in range(2)]
     assert again[0] == again[1]
 
 

@@ -38,6 +38,8 @@ class Recorded:
     kind: str
     prompt: list[int]
     answer: list[int]
+    most: int
+    """Tokens that were allowed: nobody knows beforehand how many it will be."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +73,8 @@ def _recorded(answers: list[dict[str, Any]], backend: Backend) -> Iterator[Recor
     plain = {each["case"]: each for each in reversed(answers) if each["how"] == "off" and each["case"] in cases}
     for id, each in sorted(plain.items()):
         prompt = render_input(ask(cases[id].text).input, template, vocabulary)
-        yield Recorded(id, each["kind"], prompt, vocabulary.tokenize(each["text"], special=False, add_bos=False))
+        answer = vocabulary.tokenize(each["text"], special=False, add_bos=False)
+        yield Recorded(id, each["kind"], prompt, answer, max(len(answer), cases[id].max_tokens) + 1)
 
 
 class Replay:
@@ -87,9 +90,7 @@ class Replay:
         self._proposer = AdaptiveProposer(times, lambda: self._now, None, pieces.__getitem__)
 
     def answer(self, id: int, recorded: Recorded) -> Replayed:
-        job = Job(
-            id=id, prompt=recorded.prompt, params=GREEDY, seed=0, max_tokens=len(recorded.answer), speculation="auto"
-        )
+        job = Job(id=id, prompt=recorded.prompt, params=GREEDY, seed=0, max_tokens=recorded.most, speculation="auto")
         sequence = Sequence(job, len(self._pieces), lambda: self._now)
         account = sequence.account = LossAccount(self._now)
         plain_ms = self._true.at(1)

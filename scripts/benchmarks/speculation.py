@@ -156,7 +156,8 @@ async def _ours(setup: Setup, plan: Plan, draft: Path | None) -> tuple[list[Aske
                 _tell(number, answers[-len(hows) :])
             for level in plan.concurrency:
                 for group, cases in enumerate(_groups(plan.chosen(), level) if level > 1 else ()):
-                    await asyncio.gather(*(_one(model, replace(case, max_tokens=1), "off", number) for case in cases))
+                    # What is computed the first time pushes other texts out of the cache, and is slower for it.
+                    await _together(model, cases, "off", number)
                     for how in in_turn(hows, number + group):
                         loads.append(await _together(model, cases, how, number) | {"group": group})
                         print(f"round {number + 1}: {loads[-1]}", file=sys.stderr, flush=True)

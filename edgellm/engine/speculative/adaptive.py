@@ -31,13 +31,13 @@ _HASTE = 0.8
 _TELL_S = 20.0
 """Between two times that what was learned is kept."""
 
-_GOES_ON = 10
-"""Times as long as it has gone on, at most, that a copy is trusted to go on: words that an answer quotes soon end."""
+_GOES_ON = 1
+"""Times as long as it has gone on, at most, that a copy is trusted to go on: an answer may end with what it quotes."""
 
 _RETRY_S = 10.0
 """After a calibration that told nothing, before the next."""
 
-_SHORT_TOKENS, _SHORT_PART, _SHORT_STEP = 64.0, 0.2, 0.1
+_SHORT_TOKENS, _SHORT_PART, _SHORT_STEP = 32.0, 0.05, 0.1
 """An answer's length at first, the part of answers that may be shorter, and how fast it follows them."""
 
 _UNTIMED = "steps have not been timed yet"

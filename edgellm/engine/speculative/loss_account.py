@@ -5,7 +5,7 @@ from __future__ import annotations
 SHARE = 0.01
 """Of a request's time that speculation may lose in all."""
 
-_PLANNED = 0.85
+_PLANNED = 0.75
 """Of the share, as far as rounds go knowingly: decodes take somewhat more or less time than expected."""
 
 

@@ -63,15 +63,15 @@ def test_a_short_request_stakes_less() -> None:
 
 
 def test_what_drafts_cost_counts_before_they_are_verified() -> None:
-    """One more row costs 32 ms, for which 0.85 % of 12,000 ms leave room, but not beside 80 ms of drafting."""
+    """One more row costs 32 ms, for which 0.75 % of 12,000 ms leave room, but not beside 80 ms of drafting."""
     made = controller("jagged")
-    assert made.decide([candidate(0.97, 1, whole=12_000)], 63, spent=60.0).lengths == {1: 1}
+    assert made.decide([candidate(0.97, 1, whole=12_000)], 63, spent=50.0).lengths == {1: 1}
     assert made.decide([candidate(0.97, 1, whole=12_000)], 63, spent=80.0).lengths == {}
 
 
 def test_no_more_is_guessed_than_could_be_borne_and_pay() -> None:
     made = controller("jagged")
-    assert [made.most(candidate(0.9, whole=whole), 1) for whole in (3_000, 4_000, 30_000, LONG)] == [0, 1, 15, 63]
+    assert [made.most(candidate(0.9, whole=whole), 1) for whole in (4_000, 4_500, 35_000, LONG)] == [0, 1, 15, 63]
     assert made.most(candidate(0.9, whole=LONG), 64) == 0
     # Each row costs a step, so that nothing pays even if all comes true.
     assert controller("linear").most(candidate(0.9), 1) in (0, 63)

@@ -29,10 +29,10 @@ def test_savings_beyond_the_ceiling_do_not_pay_for_later_losses() -> None:
 
 
 def test_a_little_of_the_share_is_left_for_decodes_that_take_longer_than_expected() -> None:
-    assert 8 < LossAccount(0.0).left(1000) < 10
+    assert 7 < LossAccount(0.0).left(1000) < 10
 
 
 def test_after_its_share_is_lost_a_request_risks_nothing_until_it_has_gone_on() -> None:
     account = LossAccount(0.0)
     account.book(12, 100)
-    assert account.left(1000) < 0 < account.left(1500)
+    assert account.left(1200) < 0 < account.left(1700)
