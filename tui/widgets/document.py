@@ -182,17 +182,22 @@ def _rows(
 def _kept(before: Content, words: Content, drawn: Sequence[Strip]) -> int:
     """How many rows stay as they are where `words` follow `before`: those that a row stands below which stays too.
 
-    A row ends before the first word that has no room in it.
+    A row ends before the first word that has no room in it. Rows are drawn anew from the beginning of a word on: the
+    rest of one that was cut apart wraps otherwise than a word of its own.
     """
     if "\t" in words.plain:
         return 0
     same = _length_in_common(before.plain, words.plain)
     same = min([same, *(span.start for span in set(before.spans).symmetric_difference(words.spans))])
     for index in range(len(drawn) - 2, 0, -1):
-        place = _place(drawn[index + 1])
-        if place is not None and place <= same and _place(drawn[index]) is not None:
+        begin, below = _place(drawn[index]), _place(drawn[index + 1])
+        if begin is not None and below is not None and below <= same and _begins_word(words.plain, begin):
             return index
     return 0
+
+
+def _begins_word(text: str, place: int) -> bool:
+    return text[place - 1 : place].isspace() and not text[place : place + 1].isspace()
 
 
 def _length_in_common(before: str, after: str) -> int:

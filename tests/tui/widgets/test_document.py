@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from hypothesis import given, settings, strategies as st
+from hypothesis import example, given, settings, strategies as st
 from textual.content import Content
 from textual.strip import Strip
 from textual.style import Style
@@ -50,6 +50,7 @@ def blocks(feed: Feed, text: str) -> tuple:
 
 
 @settings(max_examples=60, deadline=None)
+@example(["宽字符", "a" * 45 + " ", "word ", "word "], 17)
 @given(WORDS, st.integers(10, 50))
 def test_a_text_that_grows_is_drawn_as_it_would_be_at_once(words: list[str], width: int) -> None:
     growing, feed, text = Document(), Feed(), ""
