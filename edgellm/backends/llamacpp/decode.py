@@ -39,8 +39,8 @@ class LlamaRows:
         return int(self.logits(row).argmax())
 
     def logits(self, row: int) -> Logits:
-        if self._rows is None:
-            self._rows = self._lend(self._count)
+        self.wait()
+        assert self._rows is not None
         row_logits: Logits = self._rows[row]
         return row_logits
 
