@@ -8,7 +8,8 @@ import pytest
 
 from scripts.benchmarks import speculation
 from scripts.benchmarks.figures import bootstrap
-from scripts.benchmarks.speculation import Asked, Plan, every_case, kind_rows, load_rows, paired
+from scripts.benchmarks.servers import Setup
+from scripts.benchmarks.speculation import Asked, Found, Plan, every_case, kind_rows, load_rows, paired
 
 
 def asked(
@@ -109,3 +110,15 @@ def test_a_bootstrap_interval_holds_the_median_and_narrows() -> None:
 
 def test_marks_are_set_for_kinds_that_exist() -> None:
     assert speculation.MARKS.keys() <= {case.kind for case in every_case()}
+
+
+def test_what_was_measured_before_an_interruption_is_kept(monkeypatch: pytest.MonkeyPatch) -> None:
+    async def interrupted(setup: Setup, plan: Plan, draft: Path | None, found: Found) -> None:
+        found.answers += [asked("off", 2000), asked("auto", 1000)]
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(speculation, "_ours", interrupted)
+    setup = Setup(model=Path("model.gguf"), threads=2, context=512, parallel=1)
+    rows, raw = speculation.measure(setup, Plan(rounds=5, kinds=(), concurrency=(1,), tokens=9, cases=9), None)
+    assert len(raw["answers"]) == 2
+    assert rows[0].ratio is not None and rows[0].ratio.median == pytest.approx(2.0)

@@ -7,7 +7,7 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Sequence as Seq
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from itertools import cycle, islice
 from pathlib import Path
 from typing import Any
@@ -83,6 +83,16 @@ class Asked:
         return self.risked_ms / (self.prompt_ms + self.decode_ms) if self.decode_ms else 0.0
 
 
+@dataclass(slots=True)
+class Found:
+    """What was measured so far: `theirs` are llama-server's answers by the kind of speculation it was started with."""
+
+    answers: list[Asked] = field(default_factory=list)
+    loads: list[dict[str, Any]] = field(default_factory=list)
+    theirs: dict[str, list[dict[str, Any]]] = field(default_factory=dict)
+    status: Any = None
+
+
 def every_case(more: Iterable[Path] = ()) -> list[Case]:
     """Ours, and those of the files `more`: lines of JSON as ours, or with `messages` in place of `text`."""
     files = [Path(__file__).with_name("speculation_cases.jsonl"), *more]
@@ -108,23 +118,28 @@ def _apart(each: dict[str, Any], number: int) -> int:
 
 
 def measure(setup: Setup, plan: Plan, draft: Path | None) -> tuple[list[Row], dict[str, Any]]:
-    """Rows for the table, and everything measured. Raises Refused and DidNotStart."""
-    answers, loads, status = asyncio.run(_ours(setup, plan, draft))
-    theirs = {name: _theirs(setup, extra, plan) for name, extra in _rivals(setup, draft).items()}
+    """Rows for the table, and everything measured; Ctrl-C keeps what there is. Raises Refused and DidNotStart."""
+    found = Found()
+    try:
+        asyncio.run(_ours(setup, plan, draft, found))
+        for name, extra in _rivals(setup, draft).items():
+            _theirs(setup, extra, plan, found.theirs.setdefault(name, []))
+    except KeyboardInterrupt:
+        print("broken off: what follows is what was measured until then", file=sys.stderr, flush=True)
     raw = {
         "plan": asdict(plan) | {"more": [str(path) for path in plan.more]},
-        "status": status,
-        "answers": [asdict(answer) for answer in answers],
-        "together": loads,
-        "llama-server": theirs,
+        "status": found.status,
+        "answers": [asdict(answer) for answer in found.answers],
+        "together": found.loads,
+        "llama-server": found.theirs,
     }
-    return [*kind_rows(answers, theirs), *load_rows(loads)], raw
+    return [*kind_rows(found.answers, found.theirs), *load_rows(found.loads)], raw
 
 
 # -- asking us --------------------------------------------------------------------------------------------------
 
 
-async def _ours(setup: Setup, plan: Plan, draft: Path | None) -> tuple[list[Asked], list[dict[str, Any]], Any]:
+async def _ours(setup: Setup, plan: Plan, draft: Path | None, found: Found) -> None:
     from edgellm.config import Settings
     from edgellm.runtime import assemble
 
@@ -142,8 +157,6 @@ async def _ours(setup: Setup, plan: Plan, draft: Path | None) -> tuple[list[Aske
 
     own = msgspec.to_builtins(chosen)
     model = assemble.local_model(path, {"name": setup.model.stem}, own, str(draft) if draft else None)
-    answers: list[Asked] = []
-    loads: list[dict[str, Any]] = []
     await model.start()
     try:
         await _calibrated(model)
@@ -152,19 +165,18 @@ async def _ours(setup: Setup, plan: Plan, draft: Path | None) -> tuple[list[Aske
                 # Whoever came first would have to compute the prompt, and a GPU is slower for a while behind that.
                 await _one(model, replace(case, max_tokens=1), "off", number)
                 for how in in_turn(hows, turn):
-                    answers.append(await _one(model, case, how, number))
-                _tell(number, answers[-len(hows) :])
+                    found.answers.append(await _one(model, case, how, number))
+                _tell(number, found.answers[-len(hows) :])
             for level in plan.concurrency:
                 for group, cases in enumerate(_groups(plan.chosen(), level) if level > 1 else ()):
                     # What is computed the first time pushes other texts out of the cache, and is slower for it.
                     await _together(model, cases, "off", number)
                     for how in in_turn(hows, number + group):
-                        loads.append(await _together(model, cases, how, number) | {"group": group})
-                        print(f"round {number + 1}: {loads[-1]}", file=sys.stderr, flush=True)
-        status = msgspec.to_builtins((await model.status()).speculation, str_keys=True)
+                        found.loads.append(await _together(model, cases, how, number) | {"group": group})
+                        print(f"round {number + 1}: {found.loads[-1]}", file=sys.stderr, flush=True)
+        found.status = msgspec.to_builtins((await model.status()).speculation, str_keys=True)
     finally:
         await model.aclose()
-    return answers, loads, status
 
 
 async def _calibrated(model: Any) -> None:
@@ -251,16 +263,14 @@ def _rivals(setup: Setup, draft: Path | None) -> dict[str, tuple[str, ...]]:
     return {**SPEAKING, **more}
 
 
-def _theirs(setup: Setup, extra: tuple[str, ...], plan: Plan) -> list[dict[str, Any]]:
-    """Tokens a second of each case in each round, as seen from outside."""
-    found: list[dict[str, Any]] = []
+def _theirs(setup: Setup, extra: tuple[str, ...], plan: Plan, found: list[dict[str, Any]]) -> None:
+    """Into `found`: tokens a second of each case in each round, as seen from outside."""
     with started(replace(setup, extra=(*setup.extra, *extra)), "llama-server") as server:
         server.wait_until_ready()
         for number in range(min(plan.rounds, plan.rival_rounds)):
             for case in plan.chosen():
                 answer = ask_server(server.port, case)
                 found.append({"case": case.id, "kind": case.kind, "round": number, "tps": answer.decode_tps})
-    return found
 
 
 # -- telling ----------------------------------------------------------------------------------------------------
