@@ -17,7 +17,7 @@ from edgellm.engine.speculative.costs import StepTimes
 from edgellm.engine.speculative.draft_model import DraftModel
 from edgellm.engine.speculative.drafting import FRESH, ModelDrafting
 from edgellm.engine.speculative.forced import ForcedRun, merged
-from edgellm.engine.speculative.loss_account import LossAccount
+from edgellm.engine.speculative.loss_account import LossAccount, SlowMoments
 from edgellm.engine.speculative.mentions import Piece
 from edgellm.engine.speculative.proposer import StepRecord
 from edgellm.model import SpeculationStatus
@@ -95,6 +95,9 @@ class AdaptiveProposer:
         self._began: float | None = None
         self._in_round: set[int] = set()
         self._decision = _UNDECIDED
+        self._slow_moments = SlowMoments()
+        self._plain_ms: float | None = None
+        """Of a plain step in place of the round under way; None until a sequence of it has been committed."""
         self._rounds = self._drafted = self._accepted = 0
         self._saved_ms = 0.0
 
@@ -211,8 +214,12 @@ class AdaptiveProposer:
             self._short *= 1 + _SHORT_STEP * ((sequence.generated >= self._short) - (1 - _SHORT_PART))
 
     def _book(self, sequence: Sequence, account: LossAccount, tokens: int, began: float) -> None:
-        loss = 1000 * (self._clock() - began) - tokens * self._decision.plain_ms
-        if self._decision.drafted:
+        took, decision = 1000 * (self._clock() - began), self._decision
+        if self._plain_ms is None:
+            rows = len(self._in_round) + decision.drafted
+            self._plain_ms = decision.plain_ms * self._slow_moments.factor(rows, took, decision.round_ms)
+        loss = took - tokens * self._plain_ms
+        if decision.drafted:
             # The plain step that follows will take longer for it.
             loss += self.times.change
         account.book(loss, self.times.at(self.times.points[-1]))
@@ -222,7 +229,7 @@ class AdaptiveProposer:
     # -- proposing ----------------------------------------------------------------------------------------------
 
     def propose(self, sequences: list[Sequence], rows: int) -> Mapping[int, list[int]]:
-        self._began = None
+        self._began = self._plain_ms = None
         if not self.times.ready or rows <= 0:
             return {}
         wanting = self._wanting(sequences)

@@ -15,6 +15,9 @@ from edgellm.engine.speculative.loss_account import LossAccount
 BEGIN, GO_ON = 1.05, 1.0
 """Speedups expected of a round: to begin with drafts, and to go on with them."""
 
+_AS_GOOD = 0.95
+"""Of the best speedup, as much as a smaller round may give and be taken: where it fails, less is lost."""
+
 
 @dataclass(slots=True)
 class Candidate:
@@ -36,12 +39,16 @@ class Candidate:
 
 @dataclass(frozen=True, slots=True)
 class Decision:
-    """Drafted tokens by sequence (none is left out), the speedup expected, and what plain decoding would cost."""
+    """Drafted tokens by sequence (none is left out), the speedup expected, and what a plain step would cost.
+
+    `round_ms` is what the round should take, the drafting that was done for it included.
+    """
 
     lengths: Mapping[int, int]
     speedup: float
     plain_ms: float
     reason: str = ""
+    round_ms: float = 0.0
 
     @property
     def drafted(self) -> int:
@@ -83,7 +90,8 @@ class Controller:
         gains = [0.0, *accumulate(-chance for chance, _, _ in order)]
         sizes = self._sizes(base, len(order))
         speedup = {size: self.speedup(base, size, gains[size]) for size in sizes}
-        best = sorted(sizes, key=lambda size: -speedup[size])
+        worst = {size: self._worst(base, size) + (spent or 0.0) for size in sizes}
+        best = _ranked(speedup, worst)
         reason = ""
         for size in best:
             lengths = _lengths(order[:size])
@@ -91,13 +99,13 @@ class Controller:
             if speedup[size] < bar:
                 reason = reason or "not worth it here"
                 break
-            worst = self._worst(base, size) + (spent or 0.0)
-            if all(worst <= each.account.left(each.whole) for each in candidates):
+            if all(worst[size] <= each.account.left(each.whole) for each in candidates):
                 self._on.update(lengths)
-                return Decision(lengths, speedup[size], plain)
+                took = times.at(base + size, base) + times.host * base + (spent or 0.0)
+                return Decision(lengths, speedup[size], plain, round_ms=took)
             reason = "enough was lost in this request"
         self._on.difference_update(candidate.id for candidate in candidates)
-        return Decision({}, 1.0, plain, reason)
+        return Decision({}, 1.0, plain, reason, round_ms=plain + (spent or 0.0))
 
     def most(self, candidate: Candidate, base: int) -> int:
         """Tokens drafted in the largest round of `base` sequences that the candidate could bear and that would pay if
@@ -124,9 +132,11 @@ class Controller:
         return known
 
     def _worst(self, base: int, size: int) -> float:
-        """Milliseconds that a round loses if nothing of it comes true, with what the steps behind it take longer."""
+        """Milliseconds that a round loses if nothing of it comes true, as slow as steps may be for no reason, with what
+        the steps behind it take longer.
+        """
         times = self._times
-        return times.at(base + size, base) - times.at(base, base) + times.change
+        return (1 + times.scatter) * times.at(base + size, base) - times.at(base, base) + times.change
 
     def speedup(self, base: int, size: int, gain: float, drafting: float = 0.0) -> float:
         """S: of `base` sequences that verify `size` tokens of which `gain` come true; `drafting` in milliseconds."""
@@ -142,6 +152,15 @@ class Controller:
         if 0 < most < (self._times.points[-1] - base) and most not in sizes:
             sizes.append(most)
         return sizes
+
+
+def _ranked(speedup: Mapping[int, float], worst: Mapping[int, float]) -> list[int]:
+    """Sizes, the one to be taken first: of those about as good as the best, the one that loses least where it fails."""
+    good = _AS_GOOD * max(speedup.values())
+    return sorted(
+        speedup,
+        key=lambda size: (0.0, worst[size], -speedup[size]) if speedup[size] >= good else (1.0, -speedup[size], 0.0),
+    )
 
 
 def _lengths(order: Iterable[tuple[float, int, int]]) -> dict[int, int]:

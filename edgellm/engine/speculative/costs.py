@@ -13,6 +13,8 @@ _LARGEST_INNOVATION = 0.25
 _LARGEST_CHANGE = 0.5
 """Of a plain step, as far as one observation of a change counts."""
 
+_SCATTER_WEIGHT = 0.05
+
 _HOST_WEIGHT = 0.05
 
 _LEAST = 0.8
@@ -37,7 +39,8 @@ class StepTimes:
     before far faster than the first of its size.
 
     `change` is what plain steps take longer behind one of another number of rows: the library builds its graph anew,
-    and for a GPU it does so twice.
+    and for a GPU it does so twice. `scatter` is by how much of themselves plain steps differ from what was expected, in
+    the mean: those of one sequence that nothing disturbed.
 
     `together` is whether rows of several sequences cost what rows of one do; else each sequence costs as much as alone.
     """
@@ -46,6 +49,7 @@ class StepTimes:
         self._together = together
         self.host = 0.0
         self.drift = 0.0
+        self.scatter = 0.0
         self._changes = [0.0, 0.0]
         """Of the first plain step after a change, and of the second."""
         self.draft: float | None = None
@@ -144,6 +148,7 @@ class StepTimes:
             self._points = sorted(self._times)
             return
         self.drift = max(self.drift + change / self._measured(rows), -_FASTEST)
+        self.scatter += _SCATTER_WEIGHT * (abs(change) / (_WEIGHT * before) - self.scatter)
 
     def _observe_change(self, extra: float, most: float) -> None:
         known = self._changes[self._alike]

@@ -5,8 +5,11 @@ from __future__ import annotations
 SHARE = 0.01
 """Of a request's time that speculation may lose in all."""
 
-_PLANNED = 0.75
-"""Of the share, as far as rounds go knowingly: decodes take somewhat more or less time than expected."""
+_PLANNED = 0.9
+"""Of the share, as far as rounds go knowingly: how steps scatter is counted, but only in the mean."""
+
+_SLOW = 1.25
+"""Times as long as expected, from which on a step tells more of the machine than of itself."""
 
 
 class LossAccount:
@@ -34,3 +37,24 @@ class LossAccount:
         self.saved -= loss
         self.balance = max(-ceiling, self.balance + loss)
         self.worst = max(self.worst, self.balance)
+
+
+class SlowMoments:
+    """Tells a machine that is busy for a moment from a step that is dearer than thought.
+
+    What slows a round would have slowed plain steps as much, but a second round of the same size in a row that takes
+    too long is believed.
+    """
+
+    def __init__(self) -> None:
+        self._slow: set[int] = set()
+
+    def factor(self, rows: int, took: float, expected: float) -> float:
+        """Times as long as usual that everything takes now, going by a step of `rows` rows (milliseconds)."""
+        if took <= _SLOW * expected:
+            self._slow.discard(rows)
+            return 1.0
+        if rows in self._slow:
+            return 1.0
+        self._slow.add(rows)
+        return took / expected

@@ -309,7 +309,7 @@ def test_where_drafts_do_not_pay_the_draft_model_is_looked_at_rarely() -> None:
 
     drafter.lag = counted  # type: ignore[method-assign]
     timed.run([job(1, text(100), 320)])
-    assert 0 < len(looks) <= 320 / 4
+    assert 0 < len(looks) <= 320 / 3
 
 
 # -- what is learned ------------------------------------------------------------------------------------------------

@@ -30,7 +30,7 @@ def drafted(name: str, *candidates: Candidate, rows: int = 63) -> dict[int, int]
 
 def test_the_boundary_of_a_kernel_is_the_best_size() -> None:
     assert drafted("jagged", candidate(0.93)) == {1: 15}
-    assert drafted("jagged", candidate(0.995)) == {1: 63}
+    assert drafted("jagged", candidate(1.0)) == {1: 63}
     assert drafted("step", candidate(0.8)) == {1: 7}
 
 
@@ -71,7 +71,7 @@ def test_what_drafts_cost_counts_before_they_are_verified() -> None:
 
 def test_no_more_is_guessed_than_could_be_borne_and_pay() -> None:
     made = controller("jagged")
-    assert [made.most(candidate(0.9, whole=whole), 1) for whole in (4_000, 4_500, 35_000, LONG)] == [0, 1, 15, 63]
+    assert [made.most(candidate(0.9, whole=whole), 1) for whole in (3_400, 3_700, 29_000, LONG)] == [0, 1, 15, 63]
     assert made.most(candidate(0.9, whole=LONG), 64) == 0
     # Each row costs a step, so that nothing pays even if all comes true.
     assert controller("linear").most(candidate(0.9), 1) in (0, 63)
@@ -112,7 +112,7 @@ def test_steps_that_take_longer_behind_a_round_count_as_its_own() -> None:
 def test_gains_are_staked_again() -> None:
     account = LossAccount(0.0)
     account.book(-900, 1000)
-    assert drafted("jagged", Candidate.of(1, account, 5_000, [0.995] * 63)) == {1: 63}
+    assert drafted("jagged", Candidate.of(1, account, 5_000, [1.0] * 63)) == {1: 63}
 
 
 def test_rows_go_to_the_likeliest_over_all_sequences() -> None:
@@ -127,6 +127,29 @@ def test_free_rows_up_to_the_boundary_are_filled() -> None:
     several = [candidate(0.6, id=id) for id in range(8)]
     lengths = drafted("jagged", *several)
     assert sum(lengths.values()) == 8 and set(lengths.values()) == {1}
+
+
+def test_of_rounds_about_as_good_the_one_that_loses_least_is_taken() -> None:
+    times = StepTimes()
+    times.adopt({1: 50, 4: 76, 16: 250, 64: 960})
+    gain = {size: Controller(times).speedup(1, size, size) for size in (3, 15, 63)}
+    assert gain[63] > gain[15] > gain[3] > 0.75 * gain[63]
+    assert Controller(times).decide([candidate(0.97)], 63).lengths == {1: 3}
+    times.adopt({1: 50, 4: 76, 16: 76, 64: 960})
+    assert Controller(times).decide([candidate(0.97)], 63).lengths == {1: 15}, "rows that cost nothing are taken"
+
+
+def test_the_more_steps_scatter_the_less_is_staked() -> None:
+    times = StepTimes()
+    times.adopt({1: 50, 2: 70})
+    asked = candidate(0.97, 1, whole=2_500)
+    assert Controller(times).decide([asked], 1).drafted == 1
+    times.observe(1, 50, plain=True)
+    times.observe(1, 50, plain=True)
+    for ms in [45, 55] * 40:
+        times.observe(1, ms, plain=True)
+    assert times.scatter == pytest.approx(0.1, abs=0.03)
+    assert Controller(times).decide([asked], 1).reason == "enough was lost in this request"
 
 
 def test_nobody_is_slowed_down_for_another() -> None:

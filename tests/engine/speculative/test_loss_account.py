@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from hypothesis import given, strategies as st
 
-from edgellm.engine.speculative.loss_account import SHARE, LossAccount
+from edgellm.engine.speculative.loss_account import SHARE, LossAccount, SlowMoments
 
 
 @given(
@@ -36,3 +36,14 @@ def test_after_its_share_is_lost_a_request_risks_nothing_until_it_has_gone_on() 
     account = LossAccount(0.0)
     account.book(12, 100)
     assert account.left(1200) < 0 < account.left(1700)
+
+
+def test_a_slow_moment_is_the_machines_and_a_second_one_is_believed() -> None:
+    moments = SlowMoments()
+    assert moments.factor(4, 120, 100) == 1.0
+    assert moments.factor(4, 300, 100) == 3.0
+    assert moments.factor(4, 300, 100) == 1.0
+    assert moments.factor(8, 400, 200) == 2.0, "each number of rows has a cost of its own"
+    assert moments.factor(4, 300, 100) == 1.0
+    assert moments.factor(4, 100, 100) == 1.0
+    assert moments.factor(4, 200, 100) == 2.0
