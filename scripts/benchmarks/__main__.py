@@ -127,7 +127,15 @@ def _speculation(options: argparse.Namespace) -> Section:
 
 
 def _replay(options: argparse.Namespace) -> Section:
-    return replay.measure(_model_file(options.model), options.answers, options.steps)
+    return replay.measure(
+        _model_file(options.model),
+        options.answers,
+        options.steps,
+        rounds=options.rounds,
+        scatter=options.scatter,
+        stalls=options.stalls,
+        new_prompts=options.new_prompts,
+    )
 
 
 def _structured(options: argparse.Namespace) -> Section:
@@ -232,6 +240,10 @@ def _parser() -> argparse.ArgumentParser:
     again.add_argument("answers", type=_file, metavar="FILE", help="what `speculation --json` wrote")
     again.add_argument("--model", default="qwen-1.5b", metavar="NAME|PATH", help="the model that answered (qwen-1.5b)")
     again.add_argument("--steps", type=_step_times, metavar="ROWS:MS,ROWS:MS", help="of other steps than FILE's")
+    again.add_argument("--rounds", type=_count, default=1, help="through all answers, in an order of its own each (1)")
+    again.add_argument("--scatter", type=float, default=0.0, help="standard deviation of the logarithms of steps (0)")
+    again.add_argument("--stalls", type=float, default=0.0, help="part of steps that take 1.5 to 4 times as long (0)")
+    again.add_argument("--new-prompts", action="store_true", help="as if no prompt had been computed before")
     guessed.set_defaults(concurrency=(1,), rounds=5)
     for command in (everything, planned):
         add = command.add_argument

@@ -171,8 +171,12 @@ class AdaptiveProposer:
 
     def _observe(self, step: StepRecord) -> None:
         sequences = step.rows - step.drafted
-        self.times.observe(step.rows, 1000 * step.decode_s, plain=not step.drafted, sequences=sequences)
+        took = 1000 * step.decode_s
+        expected = self.times.at(sequences, sequences) if self.times.ready else took
+        self.times.observe(step.rows, took, plain=not step.drafted, sequences=sequences)
         if not step.drafted:
+            if self.times.settled:
+                self._slow_moments.plain(took, expected)
             self.times.observe_host(1000 * (step.whole_s - step.decode_s), step.tokens)
 
     # -- a sequence's life --------------------------------------------------------------------------------------

@@ -73,6 +73,11 @@ class StepTimes:
         return len(self._points) > 1 and self._points[0] == 1
 
     @property
+    def settled(self) -> bool:
+        """Whether the last step came behind others of as many rows, so that it tells what such steps take."""
+        return self._alike >= len(self._changes)
+
+    @property
     def points(self) -> list[int]:
         """Rows whose cost was measured, rising."""
         return self._points

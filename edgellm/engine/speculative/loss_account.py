@@ -11,6 +11,9 @@ _PLANNED = 0.9
 _SLOW = 1.25
 """Times as long as expected, from which on a step tells more of the machine than of itself."""
 
+_RECENT = 4
+"""Rounds for which the last plain step tells how things are."""
+
 
 class LossAccount:
     """Milliseconds. `balance` is above 0 while speculation has cost more than it saved.
@@ -40,21 +43,31 @@ class LossAccount:
 
 
 class SlowMoments:
-    """Tells a machine that is busy for a moment from a step that is dearer than thought.
+    """Tells a machine that is busy with something else from a round that is dearer than thought.
 
-    What slows a round would have slowed plain steps as much, but a second round of the same size in a row that takes
-    too long is believed.
+    What slows a round slows plain steps as much, so the time of those is charged as it is just now: where the last
+    plain steps were slow too, by as much as they were; else in full, but only once in a row for each number of rows.
     """
 
     def __init__(self) -> None:
-        self._slow: set[int] = set()
+        self._dear: set[int] = set()
+        """Rows of which the last round took too long, though plain steps did not."""
+        self._plain, self._age = 1.0, _RECENT
+
+    def plain(self, took: float, expected: float) -> None:
+        """A plain step took so many milliseconds, and not what was expected."""
+        self._plain, self._age = took / expected, 0
 
     def factor(self, rows: int, took: float, expected: float) -> float:
-        """Times as long as usual that everything takes now, going by a step of `rows` rows (milliseconds)."""
+        """Times as long as usual that plain steps would take now, going by a round of `rows` rows (milliseconds)."""
+        self._age += 1
         if took <= _SLOW * expected:
-            self._slow.discard(rows)
+            self._dear.discard(rows)
             return 1.0
-        if rows in self._slow:
+        slow = took / expected
+        if self._age <= _RECENT and self._plain > _SLOW:
+            return min(slow, self._plain)
+        if rows in self._dear:
             return 1.0
-        self._slow.add(rows)
-        return took / expected
+        self._dear.add(rows)
+        return slow

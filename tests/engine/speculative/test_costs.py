@@ -142,3 +142,19 @@ def test_steps_of_several_tell_the_drift_of_one() -> None:
         curve.observe(4, 200, plain=True, sequences=4)
     assert curve.at(1) == pytest.approx(50, rel=0.02)
     assert curve.points == [1, 2]
+
+
+def test_plain_steps_tell_how_much_steps_scatter_but_not_those_behind_a_change() -> None:
+    curve = times(n1=40, n16=300)
+    for ms in (90, 80, *[40] * 3):
+        curve.observe(1, ms, plain=True)
+    assert curve.scatter == 0 and curve.settled
+    curve.observe(16, 300, plain=False)
+    curve.observe(1, 60, plain=True)
+    assert curve.scatter == 0 and not curve.settled
+    for ms in [38, 42] * 60:
+        curve.observe(1, ms, plain=True)
+    assert curve.scatter == pytest.approx(0.05, abs=0.01)
+    for ms in [400, 40, 40, 40, 40] * 20:
+        curve.observe(1, ms, plain=True)
+    assert curve.scatter < 0.2, "a step that was held up tells little of the others"

@@ -47,3 +47,20 @@ def test_a_slow_moment_is_the_machines_and_a_second_one_is_believed() -> None:
     assert moments.factor(4, 300, 100) == 1.0
     assert moments.factor(4, 100, 100) == 1.0
     assert moments.factor(4, 200, 100) == 2.0
+
+
+def test_while_plain_steps_are_slow_rounds_may_be_as_slow() -> None:
+    moments = SlowMoments()
+    for _ in range(3):
+        moments.plain(200, 50)
+        assert moments.factor(4, 300, 100) == 3.0
+        assert moments.factor(4, 800, 100) == 4.0
+    moments.plain(50, 50)
+    assert moments.factor(4, 300, 100) == 3.0
+    assert moments.factor(4, 300, 100) == 1.0
+
+
+def test_what_plain_steps_took_long_ago_tells_nothing() -> None:
+    moments = SlowMoments()
+    moments.plain(200, 50)
+    assert [moments.factor(4, 300, 100) for _ in range(7)] == [3.0] * 5 + [1.0] * 2
