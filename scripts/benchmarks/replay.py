@@ -151,7 +151,7 @@ class Replay:
         while sequence.generated < len(recorded.answer):
             self._step(sequence, recorded.answer)
         self._proposer.release(sequence)
-        plain_s = plain_ms * len(recorded.answer) / 1000
+        plain_s = sum(self._machine.takes(plain_ms) for _ in recorded.answer) / 1000
         return Replayed(
             recorded.case,
             recorded.kind,
