@@ -91,9 +91,8 @@ class Controller:
         sizes = self._sizes(base, len(order))
         speedup = {size: self.speedup(base, size, gains[size]) for size in sizes}
         worst = {size: self._worst(base, size) + (spent or 0.0) for size in sizes}
-        best = _ranked(speedup, worst)
         reason = ""
-        for size in best:
+        for size in _ranked(speedup, worst):
             lengths = _lengths(order[:size])
             bar = GO_ON if spent is not None or any(id in self._on for id in lengths) else BEGIN
             if speedup[size] < bar:
@@ -156,7 +155,7 @@ class Controller:
 
 def _ranked(speedup: Mapping[int, float], worst: Mapping[int, float]) -> list[int]:
     """Sizes, the one to be taken first: of those about as good as the best, the one that loses least where it fails."""
-    good = _AS_GOOD * max(speedup.values())
+    good = _AS_GOOD * max(speedup.values(), default=0.0)
     return sorted(
         speedup,
         key=lambda size: (0.0, worst[size], -speedup[size]) if speedup[size] >= good else (1.0, -speedup[size], 0.0),

@@ -45,8 +45,9 @@ class LossAccount:
 class SlowMoments:
     """Tells a machine that is busy with something else from a round that is dearer than thought.
 
-    What slows a round slows plain steps as much, so the time of those is charged as it is just now: where the last
-    plain steps were slow too, by as much as they were; else in full, but only once in a row for each number of rows.
+    What slows a round slows plain steps as much, so those are charged as they are just now: slowed by as much as the
+    last of them were, if they were, and else by as much as the round. That only once in a row for each number of rows:
+    a round that takes too long twice, while plain steps do not, is as dear as that.
     """
 
     def __init__(self) -> None:

@@ -139,6 +139,14 @@ def test_of_rounds_about_as_good_the_one_that_loses_least_is_taken() -> None:
     assert Controller(times).decide([candidate(0.97)], 63).lengths == {1: 15}, "rows that cost nothing are taken"
 
 
+def test_more_sequences_than_rows_were_ever_timed_draft_nothing() -> None:
+    times = StepTimes()
+    times.adopt({1: 50, 2: 52})
+    decided = Controller(times).decide([candidate(0.9, 3, id=1), candidate(0.9, 3, id=2)], 8, spent=5.0)
+    assert (decided.drafted, decided.speedup) == (0, 1.0)
+    assert decided.round_ms == pytest.approx(decided.plain_ms + 5.0)
+
+
 def test_the_more_steps_scatter_the_less_is_staked() -> None:
     times = StepTimes()
     times.adopt({1: 50, 2: 70})
