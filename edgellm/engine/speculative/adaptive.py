@@ -41,8 +41,8 @@ _SHORT_TOKENS, _SHORT_PART, _SHORT_STEP = 32.0, 0.05, 0.1
 """An answer's length at first, the part of answers that may be shorter, and how fast it follows them."""
 
 _UNTIMED = "steps have not been timed yet"
-_UNDECIDED = Decision({}, 1.0, 0.0, _UNTIMED)
-_NOTHING = Decision({}, 1.0, 0.0, "nothing to draft")
+_UNDECIDED = Decision({}, 1.0, 0.0, 0.0, _UNTIMED)
+_NOTHING = Decision({}, 1.0, 0.0, 0.0, "nothing to draft")
 
 
 @dataclass(slots=True)

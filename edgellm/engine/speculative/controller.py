@@ -47,8 +47,8 @@ class Decision:
     lengths: Mapping[int, int]
     speedup: float
     plain_ms: float
+    round_ms: float
     reason: str = ""
-    round_ms: float = 0.0
 
     @property
     def drafted(self) -> int:
@@ -81,7 +81,7 @@ class Controller:
         plain = times.at(base, base) + times.host * base
         if rows <= 0 or not any(each.survival for each in candidates):
             self._on.difference_update(each.id for each in candidates)
-            return Decision({}, 1.0, plain, "nothing to draft")
+            return Decision({}, 1.0, plain, plain + (spent or 0.0), "nothing to draft")
         order = sorted(
             (-chance, place, candidate.id)
             for candidate in candidates
@@ -101,10 +101,10 @@ class Controller:
             if all(worst[size] <= each.account.left(each.whole) for each in candidates):
                 self._on.update(lengths)
                 took = times.at(base + size, base) + times.host * base + (spent or 0.0)
-                return Decision(lengths, speedup[size], plain, round_ms=took)
+                return Decision(lengths, speedup[size], plain, took)
             reason = "enough was lost in this request"
         self._on.difference_update(candidate.id for candidate in candidates)
-        return Decision({}, 1.0, plain, reason, round_ms=plain + (spent or 0.0))
+        return Decision({}, 1.0, plain, plain + (spent or 0.0), reason)
 
     def most(self, candidate: Candidate, base: int) -> int:
         """Tokens drafted in the largest round of `base` sequences that the candidate could bear and that would pay if

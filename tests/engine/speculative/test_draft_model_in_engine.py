@@ -18,6 +18,7 @@ from edgellm.engine.speculative.draft_model import DraftModel
 from edgellm.errors import BackendError
 from edgellm.request import GREEDY, SamplingParams
 from tests.doubles.eager_drafts import EagerDrafts
+from tests.doubles.timed_engine import CURVES, TimedEngine
 
 SAMPLED = SamplingParams(temperature=1.2, top_k=0, top_p=1.0, min_p=0.0)
 WRONG: Script = lambda history: 65 + hashed(history) % 2  # noqa: E731
@@ -106,3 +107,51 @@ def test_a_drafter_that_fails_costs_no_request() -> None:
     plain, _ = engine()
     assert texts(e, jobs(6)) == texts(plain, jobs(6))
     assert proposer is not None and proposer.drafted > 0
+
+
+def measured(draft: Script = hashed, batch: int = 512) -> tuple[TimedEngine, list[Job], dict[int, list[int]]]:
+    """An engine that measures, where a draft model would pay, a long request, and its text by plain decoding."""
+    limits = Limits(cells=8192, slots=16, batch=batch, rows=64)
+    job = Job(
+        id=1, prompt=[65 + i % 26 for i in range(400)], params=GREEDY, seed=1, max_tokens=600, speculation="draft"
+    )
+    plain = TimedEngine(CURVES["flat"], limits=limits, budget={"batch": batch}, plain=True).run([job])
+    timed = TimedEngine(CURVES["flat"], limits=limits, budget={"batch": batch}, draft=(draft, 1.0))
+    timed.calibrate()
+    return timed, [job], {id: update.tokens for id, update in plain.items()}
+
+
+def test_a_step_in_which_the_drafter_only_caught_up_is_one_without_drafts() -> None:
+    timed, wanted, expected = measured(batch=128)
+    done = timed.run(wanted)
+    assert {id: update.tokens for id, update in done.items()} == expected
+    timings = done[1].timings
+    assert timings is not None and timings.draft_n_accepted > 300
+
+
+def test_a_drafter_that_guesses_what_the_target_does_not_know_is_as_good_as_none() -> None:
+    timed, wanted, expected = measured(lambda history: 259)
+    assert timed.proposer.drafter is not None
+    timed.proposer.drafter._size = 259
+    done = timed.run(wanted)
+    assert {id: update.tokens for id, update in done.items()} == expected
+    timings = done[1].timings
+    assert timings is not None and timings.draft_n == 0
+
+
+@given(st.lists(st.booleans(), min_size=1, max_size=12))
+@settings(max_examples=25, deadline=None)
+def test_a_drafter_that_fails_now_and_then_costs_a_measuring_engine_no_request(fails: list[bool]) -> None:
+    timed, wanted, expected = measured(batch=128)
+    assert timed.proposer.drafter is not None
+    backend, decodes = timed.proposer.drafter.backend, itertools.cycle(fails)
+    assert isinstance(backend, FakeBackend)
+    spend = backend._before_decode
+
+    def fail(batch: Batch) -> None:
+        if next(decodes):
+            raise BackendError("out of memory")
+        spend(batch)
+
+    backend._before_decode = fail
+    assert {id: update.tokens for id, update in timed.run(wanted).items()} == expected
