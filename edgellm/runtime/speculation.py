@@ -14,6 +14,7 @@ from edgellm.engine.scheduler import Budget
 from edgellm.engine.speculative.acceptance import Record
 from edgellm.engine.speculative.adaptive import AdaptiveProposer
 from edgellm.engine.speculative.calibration import Calibration
+from edgellm.engine.speculative.contained import ContainedProposer
 from edgellm.engine.speculative.costs import StepTimes
 from edgellm.engine.speculative.draft_model import DraftModel
 
@@ -75,7 +76,7 @@ def engine(
         budget=budget,
         prefix_cache=settings.prefix_cache,
         prefix_memory=settings.prefix_memory << 20,
-        proposer=proposer,
+        proposer=ContainedProposer(proposer) if proposer is not None else None,
     )
     if proposer is not None:
         proposer.remember(remembered.learned, remembered.learn)

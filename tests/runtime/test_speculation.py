@@ -13,6 +13,7 @@ from edgellm.backends.base import Capabilities
 from edgellm.backends.fake import FakeBackend, reply
 from edgellm.config import ModelSettings
 from edgellm.engine.speculative.acceptance import Record
+from edgellm.engine.speculative.controller import Controller
 from edgellm.events import Event, Finished, Text
 from edgellm.model import ModelInfo
 from edgellm.request import GREEDY, ChatRequest, ask
@@ -134,3 +135,16 @@ async def test_stop_strings_end_an_answer_inside_a_guess() -> None:
         assert text == SAID[: SAID.index("green")]
         assert (finished.reason, finished.stop) == ("stop", "green")
         assert finished.timings.predicted_n <= len(text) + len("green")
+
+
+async def test_an_error_in_guessing_costs_no_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    def decide(*_: Any, **__: Any) -> Any:
+        raise ZeroDivisionError("nothing to divide by")
+
+    monkeypatch.setattr(Controller, "decide", decide)
+    async with opened(notebook=Notebook(CHEAP)) as model:
+        for _ in range(2):
+            text, finished = await answered(model, ask(SAID, sampling=GREEDY))
+            assert text == SAID * 3 and finished.timings.draft_n == 0
+        status = (await model.status()).speculation
+    assert status.state == "off" and "it failed (ZeroDivisionError" in status.reason
