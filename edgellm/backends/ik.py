@@ -19,6 +19,8 @@ from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import numpy as np
+
 from edgellm.backends.llamacpp import LlamaCppBackend
 from edgellm.backends.llamacpp.context import Progress
 from edgellm.backends.llamacpp.library import PHYSICAL_BATCH
@@ -185,31 +187,78 @@ def _import_binding() -> Any:
     return importlib.import_module(f"{_MODULE}._ctypes_api")
 
 
+class _View(ctypes.Structure):
+    """`llama_kv_cache_view`: every cell, and the first sequence it belongs to, below 0 for none."""
+
+    _fields_ = (
+        ("cells", _INT), ("depth", _INT), ("tokens", _INT), ("used", _INT), ("together", _INT), ("index", _INT),
+        ("positions", _ADDRESS), ("sequences", _INTS),
+    )  # fmt: skip
+
+    @property
+    def gaps(self) -> int:
+        """Free cells among the first ones, as many as are used."""
+        return int((np.ctypeslib.as_array(self.sequences, (self.cells,))[: self.used] < 0).sum())
+
+
 def _close_gaps(binding: Any) -> None:
-    """Keep the cells in use together: 0.1.5 computes wrongly once a token is put into a gap between others."""
+    """Keep the cells in use together: 0.1.5 computes wrongly once a token is put into a gap between others, and looks
+    for one gap that a whole state fits in.
+    """
     gaps: set[int] = set()
-    defragment, apply = (binding._lib[name] for name in ("llama_kv_cache_defrag", "llama_kv_cache_update"))
-    for function in (defragment, apply):
-        function.argtypes = [_ADDRESS]
     remove, restore, decode = binding.llama_memory_seq_rm, binding.llama_state_seq_set_data_ext, binding.llama_decode
+    compact = _compact(binding._lib)
+
+    def close(context: int) -> None:
+        if context in gaps:
+            gaps.discard(context)
+            compact(context)
 
     def removed(context: int, slot: int, start: int, end: int) -> bool:
         gaps.add(context)
         return bool(remove(context, slot, start, end))
 
     def restored(context: int, *state: Any) -> int:
+        close(context)
         gaps.add(context)
         return int(restore(context, *state))
 
     def decoded(context: int, batch: Any) -> int:
-        if context in gaps:
-            gaps.discard(context)
-            defragment(context)
-            apply(context)
+        close(context)
         return int(decode(context, batch))
 
     binding.llama_memory_seq_rm, binding.llama_state_seq_set_data_ext = removed, restored
     binding.llama_decode = decoded
+
+
+def _compact(native: Any) -> Callable[[int], None]:
+    """Moves all cells of a context to its beginning.
+
+    The library moves some hundred pieces at once at most, and sequences that were decoded together lie in pieces of a
+    cell each.
+    """
+    defragment, apply = native["llama_kv_cache_defrag"], native["llama_kv_cache_update"]
+    look, update, free = (native[f"llama_kv_cache_view_{name}"] for name in ("init", "update", "free"))
+    for function in (defragment, apply):
+        function.argtypes = [_ADDRESS]
+    look.argtypes, look.restype = [_ADDRESS, _INT], _View
+    update.argtypes, update.restype = [_ADDRESS, ctypes.POINTER(_View)], None
+    free.argtypes, free.restype = [ctypes.POINTER(_View)], None
+
+    def compact(context: int) -> None:
+        view = look(context, 1)
+        try:
+            update(context, view)
+            before, left = view.cells, view.gaps
+            while 0 < left < before:
+                defragment(context)
+                apply(context)
+                update(context, view)
+                before, left = left, view.gaps
+        finally:
+            free(view)
+
+    return compact
 
 
 def _described(describe: Callable[[Any, Any, int], int], model: Any) -> bytes:

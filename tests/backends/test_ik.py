@@ -98,6 +98,38 @@ def test_slots_are_copied_trimmed_saved_and_restored(fork: Backend) -> None:
         fork.restore(6, state[:-1] + b"\x7f" if state[-1] != 0x7F else state[:-1] + b"\x00")
 
 
+def test_a_state_is_restored_where_what_is_free_lies_in_pieces(fork: Backend) -> None:
+    tokens = (fork.vocabulary.tokenize(PROMPT, special=True, add_bos=True) * 20)[:250]
+    for start in range(0, 250, 50):
+        fork.decode([Chunk(0, start, tokens[start : start + 50], 0)])
+    after = logits(fork, Chunk(0, 250, [7]))[0]
+    fork.trim(0, 250)
+    state = fork.save(0)
+    fork.trim(0, 0)
+    for place in range(200):
+        together = logits(fork, Chunk(1, place, [5]), Chunk(2, place, [6]))
+    fork.trim(2, 0)
+    fork.restore(3, state)
+    assert np.abs(logits(fork, Chunk(3, 250, [7]))[0] - after).max() < 1.0
+    fork.trim(1, 199)
+    assert np.abs(logits(fork, Chunk(1, 199, [5]))[0] - together[0]).max() < 1.0
+
+
+def test_more_pieces_than_it_moves_at_once_are_put_together(tmp_path: Path) -> None:
+    """With as many layers it moves some 165 at once: of sequences decoded together, each cell is a piece."""
+    settings = ModelSettings(threads=1, context=1024, slots=4, parallel=4, batch=128)
+    deep = ik.backend(tiny_model.build(tmp_path, layers=66), settings)
+    try:
+        for place in range(450):
+            deep.decode([Chunk(0, place, [place % 100], 0), Chunk(1, place, [place % 90], 0)])
+        before = logits(deep, Chunk(0, 450, [7]))[0]
+        deep.trim(0, 450)
+        deep.trim(1, 0)
+        assert np.abs(logits(deep, Chunk(0, 450, [7]))[0] - before).max() < 1e-3
+    finally:
+        deep.close()
+
+
 def test_a_state_of_stock_llamacpp_is_refused(pair: tuple[Backend, Backend], fork: Backend) -> None:
     pair[0].decode([Chunk(0, 0, [1, 2, 3])])
     with pytest.raises(BackendError, match="another model"):
