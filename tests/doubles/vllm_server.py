@@ -58,8 +58,7 @@ def vllm_server(**options: Any) -> Iterator[VllmServer]:
     class Answers(_Answers):
         server_double = double
 
-    server = http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers)
-    server.daemon_threads = True
+    server = _Listening(("127.0.0.1", 0), Answers)
     thread = threading.Thread(target=server.serve_forever, args=(0.02,), daemon=True)
     thread.start()
     double.url = f"http://127.0.0.1:{server.server_port}"
@@ -68,6 +67,12 @@ def vllm_server(**options: Any) -> Iterator[VllmServer]:
     finally:
         server.shutdown()
         server.server_close()
+
+
+class _Listening(http.server.ThreadingHTTPServer):
+    daemon_threads = True
+    request_queue_size = 128
+    """With the library's five, Linux answers many at once by SYN cookies, and resets some of them."""
 
 
 class _Answers(http.server.BaseHTTPRequestHandler):
