@@ -175,7 +175,8 @@ class PrefixCache:
         if match.slot is not None and not self._shares:
             return self._take_over(match)
         if not self._free and not self._evict_one(protect=match.slot):
-            return None
+            # Where all others run, the slot that holds the beginning is the one to run on.
+            return self._take_over(match) if match.slot in self._retained else None
         if match.saved is not None:
             return self._restore(match.saved, match.length)
         slot = self._free.pop()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import pytest
 from hypothesis import given, settings, strategies as st
 
 from edgellm.backends.base import Capabilities, Limits
@@ -155,6 +156,17 @@ def test_the_match_survives_the_search_for_a_slot() -> None:
     bench.check()
 
 
+@pytest.mark.parametrize("partial", [True, False])
+def test_where_all_others_run_the_slot_that_matches_is_run_on(partial: bool) -> None:
+    bench = Bench(slots=2, partial=partial)
+    bench.run([9])
+    slot, _ = bench.run([1, 2, 3])
+    bench.cache.close(slot)
+    assert bench.run([1, 2, 3, 7]) == (slot, 3)
+    assert bench.cache.running == 2 and bench.cache.used == 5
+    bench.check()
+
+
 def test_whole_slots_only_where_the_backend_cannot_trim() -> None:
     bench = Bench(partial=False)
     slot, _ = bench.run([1, 2, 3])
@@ -275,21 +287,6 @@ def test_a_saved_prompt_waits_for_room() -> None:
     bench.run([5] * 300)
     assert bench.cache.match([*range(200)] * 2).length == 0, "400 cells cannot be had beside 300"
     bench.check()
-
-
-@given(TOKENS, TOKENS, st.integers(0, 14))
-def test_common_prefix_counts_equal_items(a: list[int], b: list[int], limit: int) -> None:
-    naive = 0
-    while naive < min(len(a), len(b), limit) and a[naive] == b[naive]:
-        naive += 1
-    assert common_prefix(a, 0, b, 0, limit) == naive
-
-
-@given(st.integers(0, 3000), st.integers(0, 50))
-def test_common_prefix_of_long_lists(length: int, more: int) -> None:
-    a = list(range(length)) + [-1] * more
-    b = list(range(length)) + [-2] * more
-    assert common_prefix(a, 0, b, 0, 10**6) == length
 
 
 ACTIONS = st.lists(
