@@ -67,6 +67,8 @@ class TimedEngine:
     """What the draft model writes, and the milliseconds of each of its tokens."""
     budget: dict[str, int] = field(default_factory=dict)
     plain: bool = False
+    each: float = 0.0
+    """Milliseconds more for each row of a step of several sequences, as their contexts cost."""
 
     def __post_init__(self) -> None:
         self.clock = VirtualClock()
@@ -85,6 +87,8 @@ class TimedEngine:
     def _spend(self, batch: Batch) -> None:
         rows = sum(len(chunk.tokens) for chunk in batch)
         self.clock.now += self.curve(rows) / 1000 if rows <= 64 else 0.001 * rows
+        if len(batch) > 1:
+            self.clock.now += self.each * rows / 1000
 
     def _drafter(self) -> DraftModel:
         assert self.draft is not None

@@ -43,6 +43,7 @@ _SHORT_TOKENS, _SHORT_PART, _SHORT_STEP = 32.0, 0.05, 0.1
 _UNTIMED = "steps have not been timed yet"
 _UNDECIDED = Decision({}, 1.0, 0.0, 0.0, _UNTIMED)
 _NOTHING = Decision({}, 1.0, 0.0, 0.0, "nothing to draft")
+_NUMBER = Decision({}, 1.0, 0.0, 0.0, "steps of so many requests at once are being timed")
 
 
 @dataclass(slots=True)
@@ -172,7 +173,8 @@ class AdaptiveProposer:
     def _observe(self, step: StepRecord) -> None:
         sequences = step.rows - step.drafted
         took = 1000 * step.decode_s
-        expected = self.times.at(sequences, sequences) if self.times.ready else took
+        known = self.times.ready and self.times.knows(sequences)
+        expected = self.times.at(sequences, sequences) if known else took
         self.times.observe(step.rows, took, plain=not step.drafted, sequences=sequences)
         if not step.drafted:
             if self.times.settled:
@@ -236,6 +238,9 @@ class AdaptiveProposer:
         self._began = self._plain_ms = None
         if not self.times.ready or rows <= 0:
             return {}
+        if not self.times.knows(len(sequences)):
+            # Plain steps cost nothing, and what speculation gains is judged by them.
+            return self._none(_NUMBER)
         wanting = self._wanting(sequences)
         if not wanting and not any(self._watched[sequence.id].guesses for sequence in sequences):
             # Most steps of most texts end here, and on a GPU a step may take two milliseconds.
@@ -255,9 +260,9 @@ class AdaptiveProposer:
         self._decision = decision
         return {id: drafts[id][:length] for id, length in decision.lengths.items()}
 
-    def _none(self) -> Mapping[int, list[int]]:
+    def _none(self, decision: Decision = _NOTHING) -> Mapping[int, list[int]]:
         self._controller.pause()
-        self._decision = _NOTHING
+        self._decision = decision
         return {}
 
     def _candidate(

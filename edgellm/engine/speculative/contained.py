@@ -66,9 +66,10 @@ class ContainedProposer:
         place = extract_tb(error.__traceback__)[-1]
         why = f"{type(error).__name__} at {Path(place.filename).name}:{place.lineno}: {error}"
         log.get("speculation").error("guessing ahead failed, answers go on without it; please report", reason=why)
-        failed, self._inner = self._inner, NoProposer()
+        failed, last = self._inner, SpeculationStatus()
         with suppress(Exception):
-            self._last = failed.status()
-        self._last = msgspec.structs.replace(self._last, state="off", speedup=1.0, reason=f"it failed ({why})")
+            last = failed.status()
+        self._last = msgspec.structs.replace(last, state="off", speedup=1.0, reason=f"it failed ({why})")
+        self._inner = NoProposer()  # only now: another thread may ask for the status
         with suppress(Exception):
             failed.close()

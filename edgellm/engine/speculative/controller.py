@@ -135,7 +135,7 @@ class Controller:
         the steps behind it take longer.
         """
         times = self._times
-        return (1 + times.scatter) * times.at(base + size, base) - times.at(base, base) + times.change
+        return (1 + times.scatter(base)) * times.at(base + size, base) - times.at(base, base) + times.change
 
     def speedup(self, base: int, size: int, gain: float, drafting: float = 0.0) -> float:
         """S: of `base` sequences that verify `size` tokens of which `gain` come true; `drafting` in milliseconds."""

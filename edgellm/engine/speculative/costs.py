@@ -15,6 +15,10 @@ _LARGEST_CHANGE = 0.5
 
 _SCATTER_WEIGHT = 0.05
 
+_LOOKS = 2
+"""Plain steps of several sequences, before it is known what they take: the lesser of two, for whatever disturbs a step
+makes it longer."""
+
 _HOST_WEIGHT = 0.05
 
 _LEAST = 0.8
@@ -35,12 +39,13 @@ class StepTimes:
 
     Plain steps tell how things stand since the points were measured: `drift` is the part by which steps have become
     dearer (with context, which every row attends to, and with heat), below 0 if cheaper. It is that of one sequence's
-    steps; those of several are kept by themselves, for their contexts add up, and a GPU takes a step like the one
-    before far faster than the first of its size.
+    steps; those of several are kept by themselves, for their contexts add up, kernels go by more than rows, and a GPU
+    takes a step like the one before far faster than the first of its size. What they take is not known before some of
+    them were seen: see `knows`.
 
     `change` is what plain steps take longer behind one of another number of rows: the library builds its graph anew,
     and for a GPU it does so twice. `scatter` is by how much of themselves plain steps differ from what was expected, in
-    the mean: those of one sequence that nothing disturbed.
+    the mean, where nothing disturbed them.
 
     `together` is whether rows of several sequences cost what rows of one do; else each sequence costs as much as alone.
     """
@@ -49,18 +54,26 @@ class StepTimes:
         self._together = together
         self.host = 0.0
         self.drift = 0.0
-        self.scatter = 0.0
+        self._scatters = {False: 0.0, True: 0.0}
+        """Of one sequence, and of several."""
         self._changes = [0.0, 0.0]
         """Of the first plain step after a change, and of the second."""
         self.draft: float | None = None
         """Of one token of the draft model, where there is one and it was timed."""
-        self._times: dict[int, float] = {}
-        self._points: list[int] = []
+        self._alone = Curve()
+        self._several: dict[int, Curve] = {}
+        """Of so many sequences, more than one, once rounds of them were seen: before, of one."""
         self._steady: dict[int, float] = {}
         """Of plain steps of so many sequences together, more than one."""
+        self._sequences = 1
+        """In the last step."""
+        self._owed = 0
+        """Plain steps that must be seen before it is known what they take for so many."""
         self._last_rows = 0
         self._alike = 0
         """Steps of so many rows before the last."""
+        self._behind_step = False
+        """Whether the first of those came behind another step of decodes."""
 
     @property
     def change(self) -> float:
@@ -70,17 +83,26 @@ class StepTimes:
     @property
     def ready(self) -> bool:
         """A plain step and one of several rows are known: speculation can be judged."""
-        return len(self._points) > 1 and self._points[0] == 1
+        return len(self.points) > 1 and self.points[0] == 1
 
     @property
     def settled(self) -> bool:
         """Whether the last step came behind others of as many rows, so that it tells what such steps take."""
         return self._alike >= len(self._changes)
 
+    def scatter(self, sequences: int = 1) -> float:
+        return self._scatters[sequences > 1]
+
+    def knows(self, sequences: int) -> bool:
+        """Whether it is known what a plain step of so many takes: for several not before some were seen, one after the
+        other, since there were more or fewer of them.
+        """
+        return not self._together or (sequences == self._sequences and not self._owed)
+
     @property
     def points(self) -> list[int]:
         """Rows whose cost was measured, rising."""
-        return self._points
+        return self._alone.points
 
     def adopt(self, milliseconds: Mapping[int, float]) -> None:
         """Take measured points over. Those known before stay where fewer were measured this time.
@@ -88,54 +110,65 @@ class StepTimes:
         A point dearer than one of more rows, by more than kernels explain, was disturbed when it was measured.
         """
         times = {rows: ms for rows, ms in milliseconds.items() if rows >= 1 and ms > 0}
-        if len(times) < len(self._times):
-            times = self._times | times
+        if len(times) < len(self._alone.times):
+            times = self._alone.times | times
         least = inf
         for rows in sorted(times, reverse=True):
             times[rows] = min(times[rows], _KINK * least)
             least = min(least, times[rows])
-        self._times, self._points = times, sorted(times)
+        self._alone = Curve(times)
+        self._several.clear()
         self._steady.clear()
+        self._sequences, self._owed = 1, 0
         self.drift = 0.0
 
     def known(self) -> dict[int, float]:
         """Milliseconds by rows as things stand."""
-        return {rows: self.at(rows) for rows in self._points}
+        return {rows: self.at(rows) for rows in self.points}
 
     def at(self, rows: int, sequences: int = 1) -> float:
         """Milliseconds of a decode of `rows` rows of so many sequences; needs at least one point."""
-        known = self._times.get(rows) if sequences == 1 else None
-        if known is not None:
-            return known * (1 + self.drift)
+        if sequences == 1:
+            return self._alone.at(rows) * (1 + self.drift)
         if rows == sequences in self._steady:
             return self._steady[sequences]
-        return self._plain(rows, sequences) * (1 + self.drift) + self._excess(sequences)
+        whole = self._plain(rows, sequences) * (1 + self.drift) + rows * self._excess(sequences)
+        return max(whole, _LEAST * self.at(1))
 
     def _excess(self, sequences: int) -> float:
-        """What plain steps of so many are seen to take longer than the points say: larger ones will not take less."""
+        """What a row of plain steps of so many is seen to take longer than the points say: it attends to its context,
+        as guesses do.
+        """
         steady = self._steady.get(sequences)
         if steady is None:
             return 0.0
-        return max(0.0, steady - self._plain(sequences, sequences) * (1 + self.drift))
+        return max(0.0, steady - self._plain(sequences, sequences) * (1 + self.drift)) / sequences
 
     def _plain(self, rows: int, sequences: int) -> float:
         if self._together or sequences <= 1:
-            return self._measured(rows)
-        return sequences * self._measured(rows / sequences)
+            return self._several.get(sequences, self._alone).at(rows)
+        return sequences * self._alone.at(rows / sequences)
 
     def observe(self, rows: int, milliseconds: float, *, plain: bool, sequences: int = 1) -> None:
         """A decode of `rows` rows of so many sequences took so long; `plain` if none of them was a draft.
 
         Plain steps of one sequence move the whole curve, others their own point. The first ones after another number of
-        rows tell only what that costs.
+        rows tell only what that costs, and nothing at all where sequences came or went: a library may tidy up behind
+        them.
         """
-        self._alike = self._alike + 1 if rows == self._last_rows else 0
+        changed = rows != self._last_rows
+        self._alike = 0 if changed else self._alike + 1
+        if changed:
+            self._behind_step = self._last_rows > 0
         self._last_rows = rows
-        if not self._points or milliseconds <= 0:
+        if sequences != self._sequences:
+            self._sequences, self._owed = sequences, _LOOKS if sequences > 1 else 1
+        if not self.points or milliseconds <= 0:
             return
         before = self.at(rows, sequences)
-        if plain and self._alike < len(self._changes):
-            self._observe_change(milliseconds - before, _LARGEST_CHANGE * before)
+        if plain and not self.settled:
+            if self.knows(sequences) and (sequences == 1 or self._behind_step):
+                self._observe_change(milliseconds - before, _LARGEST_CHANGE * before)
             return
         if self._alike == 0:
             return
@@ -144,16 +177,26 @@ class StepTimes:
             if plain:  # rows that are shared out unevenly tell nothing of any number of them
                 self.drift = max(self.drift + change / self._plain(rows, sequences), -_FASTEST)
             return
-        if plain and sequences > 1:
-            self._steady[sequences] = before + change
-            return
         if not plain:
-            moved = self._measured(rows) + change / (1 + self.drift)
-            self._times[rows] = max(moved, _LEAST * self._times[self._points[0]])
-            self._points = sorted(self._times)
+            change /= 1 + self.drift
+            if sequences > 1:
+                curve = self._several.setdefault(sequences, Curve(self._alone.times))
+                curve.set(rows, curve.at(rows) + change)
+            else:
+                self._alone.set(rows, max(self._alone.at(rows) + change, _LEAST * self._alone.at(1)))
             return
-        self.drift = max(self.drift + change / self._measured(rows), -_FASTEST)
-        self.scatter += _SCATTER_WEIGHT * (abs(change) / (_WEIGHT * before) - self.scatter)
+        if self._owed:
+            self._owed -= 1
+            if sequences > 1:
+                first = self._owed == _LOOKS - 1
+                self._steady[sequences] = milliseconds if first else min(milliseconds, before)
+                return
+        if sequences > 1:
+            self._steady[sequences] = before + change
+        else:
+            self.drift = max(self.drift + change / self._alone.at(rows), -_FASTEST)
+        known = self._scatters[sequences > 1]
+        self._scatters[sequences > 1] = known + _SCATTER_WEIGHT * (abs(change) / (_WEIGHT * before) - known)
 
     def _observe_change(self, extra: float, most: float) -> None:
         known = self._changes[self._alike]
@@ -162,20 +205,6 @@ class StepTimes:
     def interrupted(self) -> None:
         """Something else was computed in between: the next step comes after a change."""
         self._last_rows = 0
-
-    def _measured(self, rows: float) -> float:
-        found = self._times.get(int(rows)) if rows == int(rows) else None
-        if found is not None:
-            return found
-        place = bisect_left(self._points, rows)
-        if place == 0:
-            return self._times[self._points[0]]
-        below = self._points[place - 1]
-        if place == len(self._points):
-            return self._times[below] * rows / below
-        above = self._points[place]
-        share = (rows - below) / (above - below)
-        return self._times[below] + share * (self._times[above] - self._times[below])
 
     def observe_host(self, milliseconds: float, tokens: int) -> None:
         """A step's work outside the backend took so long for the `tokens` that came out of it."""
@@ -187,3 +216,31 @@ class StepTimes:
         if tokens > 0:
             each = milliseconds / tokens
             self.draft = each if self.draft is None else self.draft + _WEIGHT * (each - self.draft)
+
+
+class Curve:
+    """Milliseconds by rows: points, the straight line in between, and beyond the last its own cost a row."""
+
+    def __init__(self, times: Mapping[int, float] | None = None) -> None:
+        self.times = dict(times or {})
+        self.points = sorted(self.times)
+        """Rows, rising."""
+
+    def set(self, rows: int, milliseconds: float) -> None:
+        self.times[rows] = milliseconds
+        self.points = sorted(self.times)
+
+    def at(self, rows: float) -> float:
+        """Needs at least one point."""
+        found = self.times.get(int(rows)) if rows == int(rows) else None
+        if found is not None:
+            return found
+        place = bisect_left(self.points, rows)
+        if place == 0:
+            return self.times[self.points[0]]
+        below = self.points[place - 1]
+        if place == len(self.points):
+            return self.times[below] * rows / below
+        above = self.points[place]
+        share = (rows - below) / (above - below)
+        return self.times[below] + share * (self.times[above] - self.times[below])

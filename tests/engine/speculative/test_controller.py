@@ -156,7 +156,7 @@ def test_the_more_steps_scatter_the_less_is_staked() -> None:
     times.observe(1, 50, plain=True)
     for ms in [45, 55] * 40:
         times.observe(1, ms, plain=True)
-    assert times.scatter == pytest.approx(0.1, abs=0.03)
+    assert times.scatter() == pytest.approx(0.1, abs=0.03)
     assert Controller(times).decide([asked], 1).reason == "enough was lost in this request"
 
 

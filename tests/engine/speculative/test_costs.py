@@ -59,8 +59,8 @@ def test_plain_steps_of_several_sequences_are_kept_by_themselves() -> None:
         curve.observe(4, 112.5, plain=True, sequences=4)
     assert curve.at(4, 4) == pytest.approx(112.5, rel=0.01)
     assert (curve.at(1), curve.at(4), curve.at(16)) == (40, 100, 300)
-    # What contexts cost, a larger step of the same sequences costs as well.
-    assert curve.at(16, 4) == pytest.approx(312.5, rel=0.01)
+    # What contexts cost a row, every row of a larger step of the same sequences costs as well.
+    assert curve.at(16, 4) == pytest.approx(350, rel=0.01)
     curve.adopt({1: 40, 4: 100, 16: 300})
     assert curve.at(4, 4) == 100
 
@@ -148,13 +148,87 @@ def test_plain_steps_tell_how_much_steps_scatter_but_not_those_behind_a_change()
     curve = times(n1=40, n16=300)
     for ms in (90, 80, *[40] * 3):
         curve.observe(1, ms, plain=True)
-    assert curve.scatter == 0 and curve.settled
+    assert curve.scatter() == 0 and curve.settled
     curve.observe(16, 300, plain=False)
     curve.observe(1, 60, plain=True)
-    assert curve.scatter == 0 and not curve.settled
+    assert curve.scatter() == 0 and not curve.settled
     for ms in [38, 42] * 60:
         curve.observe(1, ms, plain=True)
-    assert curve.scatter == pytest.approx(0.05, abs=0.01)
+    assert curve.scatter() == pytest.approx(0.05, abs=0.01)
     for ms in [400, 40, 40, 40, 40] * 20:
         curve.observe(1, ms, plain=True)
-    assert curve.scatter < 0.2, "a step that was held up tells little of the others"
+    assert curve.scatter() < 0.2, "a step that was held up tells little of the others"
+
+
+def alike(curve: StepTimes, sequences: int, *milliseconds: float) -> None:
+    """Plain steps of so many, one after the other."""
+    for ms in milliseconds:
+        curve.observe(sequences, ms, plain=True, sequences=sequences)
+
+
+def test_what_several_take_is_known_when_two_of_their_steps_were_seen_undisturbed() -> None:
+    curve = times(n1=40, n4=100, n16=300)
+    assert curve.knows(1) and not curve.knows(4)
+    alike(curve, 4, 500, 500)
+    assert not curve.knows(4), "those were behind a change"
+    alike(curve, 4, 900)
+    assert not curve.knows(4)
+    alike(curve, 4, 160)
+    assert curve.knows(4) and not curve.knows(3) and not curve.knows(1)
+    assert curve.at(4, 4) == 160, "whatever disturbs a step makes it longer"
+    assert curve.at(16, 4) == 540
+    assert curve.scatter(4) == 0
+    # One leaves and another comes: what was known may hold no longer.
+    alike(curve, 3, 120)
+    assert not curve.knows(3) and not curve.knows(4)
+    alike(curve, 4, *[90] * 4)
+    assert curve.at(4, 4) == 90
+
+
+def test_one_that_is_left_is_known_when_its_step_was_seen() -> None:
+    curve = times(n1=40, n16=300)
+    alike(curve, 2, *[90] * 4)
+    assert not curve.knows(1)
+    alike(curve, 1, 400, 40)
+    assert not curve.knows(1) and curve.change == 0, "what is tidied up behind others is no change of size"
+    alike(curve, 1, 40)
+    assert curve.knows(1) and curve.at(1) == 40
+
+
+def test_a_change_of_size_among_several_is_learned_behind_a_round_of_the_same() -> None:
+    curve = times(n1=2, n2=3, n16=8)
+    alike(curve, 2, *[3] * 4)
+    curve.interrupted()
+    alike(curve, 2, 30, 30, 3)
+    assert curve.change == 0, "another came in the place of one that left"
+    curve.observe(16, 8, plain=False, sequences=2)
+    alike(curve, 2, 4)
+    assert curve.change == pytest.approx(0.3)
+
+
+def test_rounds_of_several_leave_the_curve_of_one_alone() -> None:
+    curve = times(n1=40, n4=100, n16=300)
+    alike(curve, 4, *[200] * 20)
+    for _ in range(40):
+        curve.observe(16, 250, plain=False, sequences=4)
+    assert curve.at(16, 4) == pytest.approx(250, rel=0.01)
+    assert curve.at(16, 5) == 300
+    assert curve.known() == {1: 40, 4: 100, 16: 300}
+    for _ in range(40):
+        curve.observe(16, 350, plain=False)
+    assert curve.at(16) == pytest.approx(350, rel=0.01)
+    assert curve.at(16, 4) == pytest.approx(250, rel=0.01)
+
+
+def test_steps_of_several_scatter_by_themselves() -> None:
+    curve = times(n1=40, n4=100, n16=300)
+    alike(curve, 4, *[110, 90] * 60)
+    assert curve.scatter(4) == curve.scatter(16) == pytest.approx(0.1, abs=0.03)
+    assert curve.scatter() == 0
+
+
+def test_another_calibration_forgets_what_several_take() -> None:
+    curve = times(n1=40, n4=100, n16=300)
+    alike(curve, 4, *[160] * 4)
+    curve.adopt({1: 40, 4: 100, 16: 300})
+    assert curve.knows(1) and not curve.knows(4)
