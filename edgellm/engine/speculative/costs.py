@@ -156,13 +156,7 @@ class StepTimes:
         rows tell only what that costs, and nothing at all where sequences came or went: a library may tidy up behind
         them.
         """
-        changed = rows != self._last_rows
-        self._alike = 0 if changed else self._alike + 1
-        if changed:
-            self._behind_step = self._last_rows > 0
-        self._last_rows = rows
-        if sequences != self._sequences:
-            self._sequences, self._owed = sequences, _LOOKS if sequences > 1 else 1
+        self._follow(rows, sequences)
         if not self.points or milliseconds <= 0:
             return
         before = self.at(rows, sequences)
@@ -172,31 +166,46 @@ class StepTimes:
             return
         if self._alike == 0:
             return
-        change = before * _WEIGHT * max(-_LARGEST_INNOVATION, min(_LARGEST_INNOVATION, milliseconds / before - 1.0))
-        if not self._together and sequences > 1:
-            if plain:  # rows that are shared out unevenly tell nothing of any number of them
-                self.drift = max(self.drift + change / self._plain(rows, sequences), -_FASTEST)
-            return
-        if not plain:
-            change /= 1 + self.drift
-            if sequences > 1:
-                curve = self._several.setdefault(sequences, Curve(self._alone.times))
-                curve.set(rows, curve.at(rows) + change)
-            else:
-                self._alone.set(rows, max(self._alone.at(rows) + change, _LEAST * self._alone.at(1)))
+        innovation = max(-_LARGEST_INNOVATION, min(_LARGEST_INNOVATION, milliseconds / before - 1.0))
+        if plain:
+            self._observe_plain(sequences, milliseconds, before, innovation)
+        elif self._together or sequences == 1:  # rows that are shared out unevenly tell nothing of any number of them
+            self._observe_round(rows, sequences, before * _WEIGHT * innovation / (1 + self.drift))
+
+    def _follow(self, rows: int, sequences: int) -> None:
+        """Whether steps go on alike, and whether of as many sequences."""
+        if rows == self._last_rows:
+            self._alike += 1
+        else:
+            self._alike, self._behind_step = 0, self._last_rows > 0
+        self._last_rows = rows
+        if sequences != self._sequences:
+            self._sequences, self._owed = sequences, _LOOKS if sequences > 1 else 1
+
+    def _observe_plain(self, sequences: int, milliseconds: float, before: float, innovation: float) -> None:
+        change = before * _WEIGHT * innovation
+        several = sequences > 1
+        if several and not self._together:
+            self.drift = max(self.drift + change / self._plain(sequences, sequences), -_FASTEST)
             return
         if self._owed:
             self._owed -= 1
-            if sequences > 1:
+            if several:
                 first = self._owed == _LOOKS - 1
                 self._steady[sequences] = milliseconds if first else min(milliseconds, before)
                 return
-        if sequences > 1:
+        if several:
             self._steady[sequences] = before + change
         else:
-            self.drift = max(self.drift + change / self._alone.at(rows), -_FASTEST)
-        known = self._scatters[sequences > 1]
-        self._scatters[sequences > 1] = known + _SCATTER_WEIGHT * (abs(change) / (_WEIGHT * before) - known)
+            self.drift = max(self.drift + change / self._alone.at(1), -_FASTEST)
+        self._scatters[several] += _SCATTER_WEIGHT * (abs(innovation) - self._scatters[several])
+
+    def _observe_round(self, rows: int, sequences: int, change: float) -> None:
+        if sequences == 1:
+            self._alone.set(rows, max(self._alone.at(rows) + change, _LEAST * self._alone.at(1)))
+        else:
+            curve = self._several.setdefault(sequences, Curve(self._alone.times))
+            curve.set(rows, curve.at(rows) + change)
 
     def _observe_change(self, extra: float, most: float) -> None:
         known = self._changes[self._alike]
