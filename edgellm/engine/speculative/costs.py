@@ -19,6 +19,9 @@ _LOOKS = 2
 """Plain steps of several sequences, before it is known what they take: the lesser of two, for whatever disturbs a step
 makes it longer."""
 
+_LARGEST_RATIO = 2.0
+"""Of what a round of several took to what was expected of it."""
+
 _HOST_WEIGHT = 0.05
 
 _LEAST = 0.8
@@ -61,12 +64,13 @@ class StepTimes:
         self.draft: float | None = None
         """Of one token of the draft model, where there is one and it was timed."""
         self._alone = Curve()
-        self._several: dict[int, Curve] = {}
-        """Of so many sequences, more than one, once rounds of them were seen: before, of one."""
         self._steady: dict[int, float] = {}
         """Of plain steps of so many sequences together, more than one."""
         self._sequences = 1
         """In the last step."""
+        self._ratios: dict[int, float] = {}
+        """By rows, what rounds of so many took, as part of what was expected of them; forgotten where there are more or
+        fewer, for it holds no longer than what is known of their plain steps."""
         self._owed = 0
         """Plain steps that must be seen before it is known what they take for so many."""
         self._last_rows = 0
@@ -117,7 +121,7 @@ class StepTimes:
             times[rows] = min(times[rows], _KINK * least)
             least = min(least, times[rows])
         self._alone = Curve(times)
-        self._several.clear()
+        self._ratios.clear()
         self._steady.clear()
         self._sequences, self._owed = 1, 0
         self.drift = 0.0
@@ -133,7 +137,9 @@ class StepTimes:
         if rows == sequences in self._steady:
             return self._steady[sequences]
         whole = self._plain(rows, sequences) * (1 + self.drift) + rows * self._excess(sequences)
-        return max(whole, _LEAST * self.at(1))
+        if sequences == self._sequences:
+            whole *= self._ratios.get(rows, 1.0)
+        return max(whole, _LEAST * self._steady.get(sequences, self.at(1)))
 
     def _excess(self, sequences: int) -> float:
         """What a row of plain steps of so many is seen to take longer than the points say: it attends to its context,
@@ -146,7 +152,7 @@ class StepTimes:
 
     def _plain(self, rows: int, sequences: int) -> float:
         if self._together or sequences <= 1:
-            return self._several.get(sequences, self._alone).at(rows)
+            return self._alone.at(rows)
         return sequences * self._alone.at(rows / sequences)
 
     def observe(self, rows: int, milliseconds: float, *, plain: bool, sequences: int = 1) -> None:
@@ -170,7 +176,7 @@ class StepTimes:
         if plain:
             self._observe_plain(sequences, milliseconds, before, innovation)
         elif self._together or sequences == 1:  # rows that are shared out unevenly tell nothing of any number of them
-            self._observe_round(rows, sequences, before * _WEIGHT * innovation / (1 + self.drift))
+            self._observe_round(rows, sequences, before, innovation)
 
     def _follow(self, rows: int, sequences: int) -> None:
         """Whether steps go on alike, and whether of as many sequences."""
@@ -181,6 +187,7 @@ class StepTimes:
         self._last_rows = rows
         if sequences != self._sequences:
             self._sequences, self._owed = sequences, _LOOKS if sequences > 1 else 1
+            self._ratios.clear()
 
     def _observe_plain(self, sequences: int, milliseconds: float, before: float, innovation: float) -> None:
         change = before * _WEIGHT * innovation
@@ -200,12 +207,16 @@ class StepTimes:
             self.drift = max(self.drift + change / self._alone.at(1), -_FASTEST)
         self._scatters[several] += _SCATTER_WEIGHT * (abs(innovation) - self._scatters[several])
 
-    def _observe_round(self, rows: int, sequences: int, change: float) -> None:
+    def _observe_round(self, rows: int, sequences: int, before: float, innovation: float) -> None:
+        change = before * _WEIGHT * innovation
         if sequences == 1:
-            self._alone.set(rows, max(self._alone.at(rows) + change, _LEAST * self._alone.at(1)))
+            moved = self._alone.at(rows) + change / (1 + self.drift)
+            self._alone.set(rows, max(moved, _LEAST * self._alone.at(1)))
+        elif rows == sequences:  # a draft model's
+            self._steady[sequences] = before + change
         else:
-            curve = self._several.setdefault(sequences, Curve(self._alone.times))
-            curve.set(rows, curve.at(rows) + change)
+            ratio = self._ratios.get(rows, 1.0) * (1 + _WEIGHT * innovation)
+            self._ratios[rows] = max(1 / _LARGEST_RATIO, min(_LARGEST_RATIO, ratio))
 
     def _observe_change(self, extra: float, most: float) -> None:
         known = self._changes[self._alike]
