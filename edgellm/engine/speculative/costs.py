@@ -19,8 +19,8 @@ _LOOKS = 2
 """Plain steps of several sequences, before it is known what they take: the lesser of two, for whatever disturbs a step
 makes it longer."""
 
-_LARGEST_RATIO = 2.0
-"""Of what a round of several took to what was expected of it."""
+_RATIO_WEIGHT, _LARGEST_SURPRISE, _LARGEST_RATIO = 0.5, 0.5, 2.0
+"""Of what a round of several took to what was expected of it: there are few while there are as many."""
 
 _HOST_WEIGHT = 0.05
 
@@ -139,7 +139,7 @@ class StepTimes:
         whole = self._plain(rows, sequences) * (1 + self.drift) + rows * self._excess(sequences)
         if sequences == self._sequences:
             whole *= self._ratios.get(rows, 1.0)
-        return max(whole, _LEAST * self._steady.get(sequences, self.at(1)))
+        return max(whole, self._steady.get(sequences, self.at(1)))
 
     def _excess(self, sequences: int) -> float:
         """What a row of plain steps of so many is seen to take longer than the points say: it attends to its context,
@@ -170,13 +170,14 @@ class StepTimes:
             if self.knows(sequences) and (sequences == 1 or self._behind_step):
                 self._observe_change(milliseconds - before, _LARGEST_CHANGE * before)
             return
-        if self._alike == 0:
-            return
         innovation = max(-_LARGEST_INNOVATION, min(_LARGEST_INNOVATION, milliseconds / before - 1.0))
         if plain:
             self._observe_plain(sequences, milliseconds, before, innovation)
-        elif self._together or sequences == 1:  # rows that are shared out unevenly tell nothing of any number of them
-            self._observe_round(rows, sequences, before, innovation)
+        elif rows > sequences > 1:
+            if self._together:  # else rows that are shared out unevenly tell nothing of any number of them
+                self._observe_round_of_several(rows, milliseconds / before)
+        elif self._alike and (self._together or sequences == 1):
+            self._observe_round(rows, sequences, before * _WEIGHT * innovation)
 
     def _follow(self, rows: int, sequences: int) -> None:
         """Whether steps go on alike, and whether of as many sequences."""
@@ -207,16 +208,18 @@ class StepTimes:
             self.drift = max(self.drift + change / self._alone.at(1), -_FASTEST)
         self._scatters[several] += _SCATTER_WEIGHT * (abs(innovation) - self._scatters[several])
 
-    def _observe_round(self, rows: int, sequences: int, before: float, innovation: float) -> None:
-        change = before * _WEIGHT * innovation
+    def _observe_round(self, rows: int, sequences: int, change: float) -> None:
         if sequences == 1:
             moved = self._alone.at(rows) + change / (1 + self.drift)
             self._alone.set(rows, max(moved, _LEAST * self._alone.at(1)))
-        elif rows == sequences:  # a draft model's
-            self._steady[sequences] = before + change
-        else:
-            ratio = self._ratios.get(rows, 1.0) * (1 + _WEIGHT * innovation)
-            self._ratios[rows] = max(1 / _LARGEST_RATIO, min(_LARGEST_RATIO, ratio))
+        else:  # a draft model's
+            self._steady[sequences] = self.at(sequences, sequences) + change
+
+    def _observe_round_of_several(self, rows: int, part: float) -> None:
+        """One took this part of what was expected. The first of its size counts: most of them come one at a time."""
+        surprise = max(-_LARGEST_SURPRISE, min(_LARGEST_SURPRISE, part - 1.0))
+        ratio = self._ratios.get(rows, 1.0) * (1 + _RATIO_WEIGHT * surprise)
+        self._ratios[rows] = max(1 / _LARGEST_RATIO, min(_LARGEST_RATIO, ratio))
 
     def _observe_change(self, extra: float, most: float) -> None:
         known = self._changes[self._alike]
