@@ -5,9 +5,10 @@ Pure: chances and costs go in, a number of tokens for each sequence comes out.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence as Seq
+from collections.abc import Iterable, Mapping, Sequence as Seq, Set
 from dataclasses import dataclass, field
 from itertools import accumulate
+from typing import NamedTuple
 
 from edgellm.engine.speculative.costs import StepTimes
 from edgellm.engine.speculative.loss_account import LossAccount
@@ -55,6 +56,19 @@ class Decision:
         return sum(self.lengths.values())
 
 
+_Token = tuple[bool, float, int, int]
+"""A drafted token, as it is sorted: whether it is not to come first, its chance below 0, its place in the draft, and
+the sequence's id."""
+
+
+class _Round(NamedTuple):
+    """Drafted tokens by sequence, and who could not bear a round that would have been better."""
+
+    lengths: dict[int, int]
+    speedup: float
+    poor: Set[int]
+
+
 class Controller:
     """Decides round by round; remembers who has begun, for a beginning takes more than going on."""
 
@@ -82,29 +96,37 @@ class Controller:
         if rows <= 0 or not any(each.survival for each in candidates):
             self._on.difference_update(each.id for each in candidates)
             return Decision({}, 1.0, plain, plain + (spent or 0.0), "nothing to draft")
-        order = sorted(
-            (-chance, place, candidate.id)
-            for candidate in candidates
-            for place, chance in enumerate(candidate.survival)
-        )[:rows]
-        gains = [0.0, *accumulate(-chance for chance, _, _ in order)]
+        best = self._best(candidates, _order(candidates)[:rows], spent)
+        if base > 1 and any(each.survival for each in candidates if each.id in best.poor):
+            # They have lost by the others' drafts, and by their own they gain what they need for those.
+            own_first = self._best(candidates, _order(candidates, best.poor)[:rows], spent)
+            best = own_first if own_first.lengths else best
+        if best.lengths:
+            self._on.update(best.lengths)
+            took = times.at(base + sum(best.lengths.values()), base) + times.host * base + (spent or 0.0)
+            return Decision(best.lengths, best.speedup, plain, took)
+        self._on.difference_update(candidate.id for candidate in candidates)
+        reason = "enough was lost in this request" if best.poor else "not worth it here"
+        return Decision({}, 1.0, plain, plain + (spent or 0.0), reason)
+
+    def _best(self, candidates: Seq[Candidate], order: Seq[_Token], spent: float | None) -> _Round:
+        """The best round with the first tokens of `order` that all candidates can bear; without lengths if none is."""
+        base = len(candidates)
+        gains = [0.0, *accumulate(-chance for _, chance, _, _ in order)]
         sizes = self._sizes(base, len(order))
         speedup = {size: self.speedup(base, size, gains[size]) for size in sizes}
         worst = {size: self._worst(base, size) + (spent or 0.0) for size in sizes}
-        reason = ""
+        poor: set[int] = set()
         for size in _ranked(speedup, worst):
             lengths = _lengths(order[:size])
             bar = GO_ON if spent is not None or any(id in self._on for id in lengths) else BEGIN
             if speedup[size] < bar:
-                reason = reason or "not worth it here"
                 break
-            if all(worst[size] <= each.account.left(each.whole) for each in candidates):
-                self._on.update(lengths)
-                took = times.at(base + size, base) + times.host * base + (spent or 0.0)
-                return Decision(lengths, speedup[size], plain, took)
-            reason = "enough was lost in this request"
-        self._on.difference_update(candidate.id for candidate in candidates)
-        return Decision({}, 1.0, plain, plain + (spent or 0.0), reason)
+            unable = {each.id for each in candidates if worst[size] > each.account.left(each.whole)}
+            poor = poor or unable
+            if not unable:
+                return _Round(lengths, speedup[size], poor)
+        return _Round({}, 1.0, poor)
 
     def most(self, candidate: Candidate, base: int) -> int:
         """Tokens drafted in the largest round of `base` sequences that the candidate could bear and that would pay if
@@ -162,8 +184,17 @@ def _ranked(speedup: Mapping[int, float], worst: Mapping[int, float]) -> list[in
     )
 
 
-def _lengths(order: Iterable[tuple[float, int, int]]) -> dict[int, int]:
+def _order(candidates: Iterable[Candidate], first: Set[int] = frozenset()) -> list[_Token]:
+    """All that was drafted, the likeliest first; before everything else what was drafted for those `first`."""
+    return sorted(
+        (candidate.id not in first, -chance, place, candidate.id)
+        for candidate in candidates
+        for place, chance in enumerate(candidate.survival)
+    )
+
+
+def _lengths(order: Iterable[_Token]) -> dict[int, int]:
     lengths: dict[int, int] = {}
-    for _, _, id in order:
+    for _, _, _, id in order:
         lengths[id] = lengths.get(id, 0) + 1
     return lengths

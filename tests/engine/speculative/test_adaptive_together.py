@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 
+import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
@@ -26,6 +27,29 @@ def test_together_nothing_is_lost_and_copies_gain_where_rows_are_cheap(curve: st
     assert took[1] / took[0] >= 0.99
     if curve == "flat":
         assert took[1] / took[0] > 1.5
+
+
+def cheap(rows: int) -> float:
+    """Of sixteen cores."""
+    return float(np.interp(rows, [1, 2, 4, 8, 16, 32, 64], [21, 29, 33, 41, 53, 89, 219]))
+
+
+@pytest.mark.parametrize(("count", "least"), [(2, 2.4), (4, 1.7), (8, 1.2)])
+def test_each_with_a_copy_of_its_own_gains_though_all_lose_by_turns(count: int, least: float) -> None:
+    """Where a copy is broken off its request pays for the others' drafts, and must not stop them for good by that."""
+    sources = [text(300, id) for id in range(count)]
+    copies = [copier(source, 0.02, id) for id, source in enumerate(sources)]
+    took = []
+    for plain in (False, True):
+        timed = TimedEngine(cheap, lambda history: copies[history[0]](history), plain=plain)
+        timed.calibrate()
+        begin = timed.clock.now
+        done = timed.run([job(id, [id, *sources[id], 10], 250) for id in range(count)])
+        took.append(timed.clock.now - begin)
+        for timings in (update.timings for update in done.values()):
+            assert timings is not None
+            assert timings.draft_risked_ms <= SHARE * (timings.prompt_ms + timings.predicted_ms) + 1.0
+    assert took[1] / took[0] > least
 
 
 def test_under_full_load_it_fades_out() -> None:

@@ -166,6 +166,19 @@ def test_nobody_is_slowed_down_for_another() -> None:
     assert drafted("jagged", candidate(0.99, id=1), still) == {}
 
 
+def test_who_lost_by_the_others_drafts_comes_first_with_its_own() -> None:
+    """By two rows more a step of two takes 8 ms longer, by thirty 58: one cannot bear that, until it has gained."""
+    times = StepTimes()
+    times.adopt({1: 21, 2: 29, 4: 37, 8: 45, 16: 53, 32: 87})
+    made = Controller(times)
+    rich, poor = candidate(0.98, id=1), candidate(0.95, id=2, whole=10_000)
+    assert made.decide([rich, candidate(0.95, id=2)], 30).drafted == 30
+    poor.account.book(80.0, 0.0)
+    assert made.decide([rich, poor], 30).lengths == {2: 2}
+    poor.account.book(20.0, 0.0)
+    assert made.decide([rich, poor], 30).lengths == {}
+
+
 @given(
     st.sampled_from(sorted(CURVES)),
     st.lists(st.tuples(st.floats(0.01, 0.999), st.integers(0, 63), st.floats(0, 1e6)), min_size=1, max_size=16),
