@@ -22,6 +22,9 @@ makes it longer."""
 _RATIO_WEIGHT, _LARGEST_SURPRISE, _LARGEST_RATIO = 0.5, 0.5, 2.0
 """Of what a round of several took to what was expected of it: there are few while there are as many."""
 
+_DEARER_WEIGHT, _MUCH_DEARER, _FORGOTTEN = 0.5, 2.0, 0.1
+"""Of what one round took to what was expected of it, the most that counts, and what a plain step forgets of it."""
+
 _HOST_WEIGHT = 0.05
 
 _LEAST = 0.8
@@ -46,6 +49,9 @@ class StepTimes:
     takes a step like the one before far faster than the first of its size. What they take is not known before some of
     them were seen: see `knows`.
 
+    Rounds may be dearer than the points say for a reason that plain steps do not show: rows attend to a context, and
+    that is longer than the calibration's. So what rounds of any size took lately is thought of all others as well.
+
     `change` is what plain steps take longer behind one of another number of rows: the library builds its graph anew,
     and for a GPU it does so twice. `scatter` is by how much of themselves plain steps differ from what was expected, in
     the mean, where nothing disturbed them.
@@ -61,6 +67,8 @@ class StepTimes:
         """Of one sequence, and of several."""
         self._changes = [0.0, 0.0]
         """Of the first plain step after a change, and of the second."""
+        self._dearer = {False: 1.0, True: 1.0}
+        """Of one sequence, and of several: times as long as expected that rounds took lately, at least 1."""
         self.draft: float | None = None
         """Of one token of the draft model, where there is one and it was timed."""
         self._alone = Curve()
@@ -123,6 +131,7 @@ class StepTimes:
         self._alone = Curve(times)
         self._ratios.clear()
         self._steady.clear()
+        self._dearer = {False: 1.0, True: 1.0}
         self._sequences, self._owed = 1, 0
         self.drift = 0.0
 
@@ -132,14 +141,17 @@ class StepTimes:
 
     def at(self, rows: int, sequences: int = 1) -> float:
         """Milliseconds of a decode of `rows` rows of so many sequences; needs at least one point."""
-        if sequences == 1:
-            return self._alone.at(rows) * (1 + self.drift)
         if rows == sequences in self._steady:
             return self._steady[sequences]
-        whole = self._plain(rows, sequences) * (1 + self.drift) + rows * self._excess(sequences)
-        if sequences == self._sequences:
-            whole *= self._ratios.get(rows, 1.0)
-        return max(whole, self._steady.get(sequences, self.at(1)))
+        whole = self._by_points(rows, sequences)
+        if rows > sequences:
+            seen = self._ratios.get(rows) if sequences == self._sequences else None
+            whole *= seen or self._dearer[sequences > 1]
+        return max(whole, self._steady.get(sequences, self.at(1))) if sequences > 1 else whole
+
+    def _by_points(self, rows: int, sequences: int) -> float:
+        """As `at`, whatever rounds took lately."""
+        return self._plain(rows, sequences) * (1 + self.drift) + rows * self._excess(sequences)
 
     def _excess(self, sequences: int) -> float:
         """What a row of plain steps of so many is seen to take longer than the points say: it attends to its context,
@@ -170,14 +182,16 @@ class StepTimes:
             if self.knows(sequences) and (sequences == 1 or self._behind_step):
                 self._observe_change(milliseconds - before, _LARGEST_CHANGE * before)
             return
-        innovation = max(-_LARGEST_INNOVATION, min(_LARGEST_INNOVATION, milliseconds / before - 1.0))
         if plain:
-            self._observe_plain(sequences, milliseconds, before, innovation)
-        elif rows > sequences > 1:
-            if self._together:  # else rows that are shared out unevenly tell nothing of any number of them
+            self._observe_plain(sequences, milliseconds, before, _innovation(milliseconds, before))
+        elif self._together or sequences == 1:  # else rows that are shared out unevenly tell nothing of any number
+            expected = self._by_points(rows, sequences) if rows > sequences else before
+            if rows > sequences > 1:
                 self._observe_round_of_several(rows, milliseconds / before)
-        elif self._alike and (self._together or sequences == 1):
-            self._observe_round(rows, sequences, before * _WEIGHT * innovation)
+            elif self._alike:
+                self._observe_round(rows, sequences, expected * _WEIGHT * _innovation(milliseconds, expected))
+            if rows > sequences:
+                self._observe_dearer(sequences > 1, milliseconds / expected)
 
     def _follow(self, rows: int, sequences: int) -> None:
         """Whether steps go on alike, and whether of as many sequences."""
@@ -207,6 +221,7 @@ class StepTimes:
         else:
             self.drift = max(self.drift + change / self._alone.at(1), -_FASTEST)
         self._scatters[several] += _SCATTER_WEIGHT * (abs(innovation) - self._scatters[several])
+        self._dearer[several] += _FORGOTTEN * (1.0 - self._dearer[several])
 
     def _observe_round(self, rows: int, sequences: int, change: float) -> None:
         if sequences == 1:
@@ -220,6 +235,10 @@ class StepTimes:
         surprise = max(-_LARGEST_SURPRISE, min(_LARGEST_SURPRISE, part - 1.0))
         ratio = self._ratios.get(rows, 1.0) * (1 + _RATIO_WEIGHT * surprise)
         self._ratios[rows] = max(1 / _LARGEST_RATIO, min(_LARGEST_RATIO, ratio))
+
+    def _observe_dearer(self, several: bool, part: float) -> None:
+        known = self._dearer[several]
+        self._dearer[several] = max(1.0, known + _DEARER_WEIGHT * (min(_MUCH_DEARER, part) - known))
 
     def _observe_change(self, extra: float, most: float) -> None:
         known = self._changes[self._alike]
@@ -239,6 +258,10 @@ class StepTimes:
         if tokens > 0:
             each = milliseconds / tokens
             self.draft = each if self.draft is None else self.draft + _WEIGHT * (each - self.draft)
+
+
+def _innovation(took: float, expected: float) -> float:
+    return max(-_LARGEST_INNOVATION, min(_LARGEST_INNOVATION, took / expected - 1.0))
 
 
 class Curve:

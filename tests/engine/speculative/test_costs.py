@@ -102,10 +102,35 @@ def test_whatever_is_observed_times_stay_above_nought(observed: list[tuple[int, 
 
 def test_the_first_step_of_another_size_is_left_out() -> None:
     curve = times(n1=40, n16=300)
-    curve.observe(16, 400, plain=False)
+    curve.observe(16, 200, plain=False)
     assert curve.at(16) == 300
-    curve.observe(16, 400, plain=False)
-    assert 300 < curve.at(16) < 400
+    curve.observe(16, 200, plain=False)
+    assert 200 < curve.at(16) < 300
+
+
+def test_a_round_dearer_than_thought_makes_those_of_all_sizes_so() -> None:
+    """Else a size not seen yet looks better than those that were, and is taken for it."""
+    curve = times(n1=40, n4=100, n16=300)
+    curve.observe(4, 150, plain=False)
+    assert curve.known() == {1: 40, 4: 125, 16: 375}
+    curve.observe(16, 450, plain=False)
+    assert curve.known() == {1: 40, 4: 137.5, 16: 412.5}
+    assert curve.at(16, 4) == 300
+    curve.observe(4, 1e6, plain=False)
+    assert curve.at(16) == pytest.approx(300 * (1.375 + 2) / 2)
+    alike(curve, 1, *[40] * 60)
+    assert curve.at(16) == pytest.approx(300, rel=0.01)
+    curve.observe(4, 50, plain=False)
+    assert curve.at(16) == pytest.approx(300, rel=0.01)
+
+
+def test_rounds_of_several_tell_of_sizes_not_seen_yet_and_of_the_next_that_are_several() -> None:
+    curve = times(n1=40, n4=100, n8=150, n16=300)
+    alike(curve, 4, *[100] * 4)
+    curve.observe(8, 225, plain=False, sequences=4)
+    assert (curve.at(8, 4), curve.at(16, 4), curve.at(16)) == (187.5, 375, 300)
+    alike(curve, 3, *[75] * 3)
+    assert curve.at(16, 3) == 375
 
 
 @given(st.lists(st.floats(0.001, 1e6), min_size=2, max_size=30))
