@@ -117,13 +117,14 @@ class StepTimes:
         return self._alone.points
 
     def adopt(self, milliseconds: Mapping[int, float]) -> None:
-        """Take measured points over. Those known before stay where fewer were measured this time.
+        """Take measured points over. Of a point known before the lesser time stays, for whatever disturbs a measurement
+        makes it longer; plain steps will tell where the whole machine has become slower.
 
         A point dearer than one of more rows, by more than kernels explain, was disturbed when it was measured.
         """
-        times = {rows: ms for rows, ms in milliseconds.items() if rows >= 1 and ms > 0}
-        if len(times) < len(self._alone.times):
-            times = self._alone.times | times
+        known = self._alone.times
+        times = {rows: min(ms, known.get(rows, ms)) for rows, ms in milliseconds.items() if rows >= 1 and ms > 0}
+        times = known | times
         least = inf
         for rows in sorted(times, reverse=True):
             times[rows] = min(times[rows], _KINK * least)

@@ -33,6 +33,13 @@ def test_a_point_far_above_one_of_more_rows_was_disturbed() -> None:
     assert times(n1=40, n2=900, n16=300).at(2) == pytest.approx(360)
 
 
+def test_of_a_point_measured_twice_the_lesser_time_counts() -> None:
+    """The second time something else ran for a while, and 24 and 64 rows would have looked better than they are."""
+    curve = times(n1=41, n4=61, n12=147, n24=355, n64=812)
+    curve.adopt({1: 52, 4: 109, 12: 234, 16: 250, 24: 286})
+    assert curve.known() == {1: 41, 4: 61, 12: 147, 16: 250, 24: 286, 64: 812}
+
+
 def test_plain_steps_move_the_whole_curve_and_others_their_own_point() -> None:
     curve = times(n1=40, n16=300)
     for _ in range(60):
