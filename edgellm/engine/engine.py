@@ -144,6 +144,10 @@ class Engine:
             self.proposer.stepped(
                 StepRecord(row, row - len(tokens), self.counters.generated - generated, decode_s, whole_s)
             )
+        # Room that is made for what stays of them may take long, and is no part of what the step took for the others.
+        for sequence in tokens:
+            if updates[sequence.id].finished:
+                self._remove(sequence)
 
     def _propose(self, tokens: Mapping[Sequence, int]) -> Mapping[int, list[int]]:
         """Drafts for a step of decodes alone, in rows and cells that nobody else needs: nothing is evicted for them."""
@@ -200,8 +204,6 @@ class Engine:
         sequence.watch.drafted(len(drafts), accepted)
         self.proposer.commit(sequence, len(drafts), accepted)
         update.timings = sequence.watch.timings()
-        if update.finished:
-            self._remove(sequence)
 
     # -- leaving ------------------------------------------------------------------------------------------------
 

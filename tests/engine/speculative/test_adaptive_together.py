@@ -8,6 +8,7 @@ import numpy as np
 import pytest
 from hypothesis import given, settings, strategies as st
 
+from edgellm.engine.sequence import Sequence
 from edgellm.engine.speculative.loss_account import SHARE
 from tests.doubles.timed_engine import CURVES, TimedEngine, jagged
 from tests.engine.speculative.test_adaptive import answered, copier, job, text
@@ -50,6 +51,25 @@ def test_each_with_a_copy_of_its_own_gains_though_all_lose_by_turns(count: int, 
             assert timings is not None
             assert timings.draft_risked_ms <= SHARE * (timings.prompt_ms + timings.predicted_ms) + 1.0
     assert took[1] / took[0] > least
+
+
+def test_what_it_takes_to_let_one_go_is_not_charged_to_the_others(monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is kept of it may push other texts out of the KV, which are saved to host memory then."""
+    sources = [text(300, id) for id in range(8)]
+    timed = TimedEngine(cheap, lambda history: copier(sources[history[0]])(history))
+    timed.calibrate()
+    remove = timed.engine.scheduler.remove
+
+    def slow(sequence: Sequence, *, keep: bool = True) -> None:
+        remove(sequence, keep=keep)
+        timed.clock.now += 1.0
+
+    monkeypatch.setattr(timed.engine.scheduler, "remove", slow)
+    done = timed.run([job(id, [id, *sources[id], 10], 60 + 25 * id) for id in range(8)])
+    for timings in (update.timings for update in done.values()):
+        assert timings is not None and timings.draft_n_accepted
+        assert timings.draft_risked_ms <= SHARE * (timings.prompt_ms + timings.predicted_ms) + 1.0
+    assert timed.times.host < 1.0
 
 
 def test_under_full_load_it_fades_out() -> None:
