@@ -83,15 +83,15 @@ def test_no_more_is_guessed_than_could_be_borne_and_pay() -> None:
 
 def test_what_could_be_borne_follows_the_step_times() -> None:
     times = StepTimes()
-    times.adopt({1: 40, 16: 60})
-    made = Controller(times)
-    assert made.most(candidate(0.9, whole=3_000), 1) == 15
     times.adopt({1: 40, 16: 80})
+    made = Controller(times)
     assert made.most(candidate(0.9, whole=3_000), 1) == 0
-    for _ in range(60):
-        times.observe(1, 20, plain=True)
-    made.refresh()
+    times.adopt({1: 40, 16: 60})
     assert made.most(candidate(0.9, whole=3_000), 1) == 15
+    for _ in range(60):
+        times.observe(1, 80, plain=True)
+    made.refresh()
+    assert made.most(candidate(0.9, whole=3_000), 1) == 0
 
 
 def test_steps_that_take_longer_behind_a_round_count_as_its_own() -> None:
