@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence as Seq
+from collections.abc import Callable, Iterable, Mapping, Sequence as Seq
 from dataclasses import dataclass
 
 from edgellm.backends.base import Backend
@@ -137,16 +137,28 @@ class Engine:
             try:
                 self._advance(sequence, count, chunk, rows, row, update)
             except EdgeLLMError as error:
-                updates[sequence.id] = self._fail(sequence, error)
+                update.error = error
             row += chunk.rows
         if no_prompts:
             decode_s, whole_s = self.counters.decode_s - decode_s, self._clock() - begin
             self.proposer.stepped(
                 StepRecord(row, row - len(tokens), self.counters.generated - generated, decode_s, whole_s)
             )
-        # Room that is made for what stays of them may take long, and is no part of what the step took for the others.
-        for sequence in tokens:
-            if updates[sequence.id].finished:
+        self._tell(tokens, updates)
+
+    def _tell(self, stepped: Iterable[Sequence], updates: dict[int, Update]) -> None:
+        """Let those go that ended, and say how the others stand.
+
+        Room that is made for what stays of them may take long, and is no part of what the step took for the others.
+        """
+        for sequence in stepped:
+            update = updates[sequence.id]
+            if update.error is not None:
+                updates[sequence.id] = self._fail(sequence, update.error)
+                continue
+            if update.tokens:
+                update.timings = sequence.watch.timings()
+            if update.finished:
                 self._remove(sequence)
 
     def _propose(self, tokens: Mapping[Sequence, int]) -> Mapping[int, list[int]]:
@@ -203,7 +215,6 @@ class Engine:
         self.counters.accepted += accepted
         sequence.watch.drafted(len(drafts), accepted)
         self.proposer.commit(sequence, len(drafts), accepted)
-        update.timings = sequence.watch.timings()
 
     # -- leaving ------------------------------------------------------------------------------------------------
 

@@ -94,11 +94,11 @@ class AdaptiveProposer:
         self._keep: Callable[[str, Record], None] = lambda name, record: None
         self._news, self._told = False, -inf
         self._began: float | None = None
-        self._in_round: set[int] = set()
+        """When the round under way did, if anything was or could have been lost by it."""
+        self._came: dict[Sequence, int] = {}
+        """Tokens that came out of it."""
         self._decision = _UNDECIDED
         self._slow_moments = SlowMoments()
-        self._plain_ms: float | None = None
-        """Of a plain step in place of the round under way; None until a sequence of it has been committed."""
         self._rounds = self._drafted = self._accepted = 0
         self._saved_ms = 0.0
 
@@ -151,6 +151,8 @@ class AdaptiveProposer:
     def stepped(self, step: StepRecord) -> None:
         self._step = step
         self._rounds += bool(step.drafted)
+        if self._began is not None:
+            self._book(step.rows, 1000 * (self._clock() - self._began))
         self._began = None
 
     def meanwhile(self) -> None:
@@ -201,8 +203,7 @@ class AdaptiveProposer:
             watched.forced.judge(appended)
         if self._drafting is not None:
             self._drafting.judge(sequence, appended)
-        if self._began is not None and sequence.id in self._in_round:
-            self._book(sequence, watched.account, len(appended), self._began)
+        self._came[sequence] = len(appended)
         self._drafted += drafted
         self._accepted += accepted
 
@@ -210,7 +211,7 @@ class AdaptiveProposer:
         del self._watched[sequence.id]
         if sequence in self._unread:
             self._unread.remove(sequence)
-        self._in_round.discard(sequence.id)
+        self._came.pop(sequence, None)
         self._controller.forget(sequence.id)
         if self._drafting is not None:
             self._drafting.release(sequence.id)
@@ -219,23 +220,25 @@ class AdaptiveProposer:
             # Rises and falls by turns until as many answers are shorter as should be.
             self._short *= 1 + _SHORT_STEP * ((sequence.generated >= self._short) - (1 - _SHORT_PART))
 
-    def _book(self, sequence: Sequence, account: LossAccount, tokens: int, began: float) -> None:
-        took, decision = 1000 * (self._clock() - began), self._decision
-        if self._plain_ms is None:
-            rows = len(self._in_round) + decision.drafted
-            self._plain_ms = decision.plain_ms * self._slow_moments.factor(rows, took, decision.round_ms)
-        loss = took - tokens * self._plain_ms
-        if decision.drafted:
-            # The plain step that follows will take longer for it.
-            loss += self.times.change
-        account.book(loss, self.times.at(self.times.points[-1]))
-        self._saved_ms -= loss
-        sequence.watch.speculated(account.saved, account.worst)
+    def _book(self, rows: int, took: float) -> None:
+        """A round took as long for each sequence in it, whichever's tokens were looked at first."""
+        decision, times = self._decision, self.times
+        plain_ms = decision.plain_ms * self._slow_moments.factor(rows, took, decision.round_ms)
+        for sequence, tokens in self._came.items():
+            loss = took - tokens * plain_ms
+            if decision.drafted:
+                # The plain step that follows will take longer for it.
+                loss += times.change
+            account = self._watched[sequence.id].account
+            account.book(loss, times.at(times.points[-1]))
+            self._saved_ms -= loss
+            sequence.watch.speculated(account.saved, account.worst)
 
     # -- proposing ----------------------------------------------------------------------------------------------
 
     def propose(self, sequences: list[Sequence], rows: int) -> Mapping[int, list[int]]:
-        self._began = self._plain_ms = None
+        self._began = None
+        self._came.clear()
         if not self.times.ready or rows <= 0:
             return {}
         if not self.times.knows(len(sequences)):
@@ -255,8 +258,7 @@ class AdaptiveProposer:
         if spent is not None:
             decision = self._controller.decide(candidates, rows, spent=spent)
         if spent is not None or decision.drafted:
-            # A step that fails releases its sequences, and then has nothing to book.
-            self._began, self._in_round = began, {sequence.id for sequence in sequences}
+            self._began = began
         self._decision = decision
         return {id: drafts[id][:length] for id, length in decision.lengths.items()}
 

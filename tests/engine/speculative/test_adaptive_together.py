@@ -72,6 +72,25 @@ def test_what_it_takes_to_let_one_go_is_not_charged_to_the_others(monkeypatch: p
     assert timed.times.host < 1.0
 
 
+def test_a_round_takes_as_long_for_the_first_that_was_looked_at_as_for_the_last(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    source = text(200)
+    timed = TimedEngine(CURVES["flat"], copier(source))
+    timed.calibrate()
+    commit = timed.proposer.commit
+
+    def slow(sequence: Sequence, drafted: int, accepted: int) -> None:
+        commit(sequence, drafted, accepted)
+        timed.clock.now += 0.002
+
+    monkeypatch.setattr(timed.proposer, "commit", slow)
+    done = timed.run([job(id, [id, *source, 10], 150) for id in range(4)])
+    saved = [update.timings.draft_saved_ms for update in done.values() if update.timings]
+    assert len(saved) == 4 and min(saved) > 500
+    assert saved == pytest.approx(saved[:1] * 4)
+
+
 def test_under_full_load_it_fades_out() -> None:
     source = text(150)
     timed = TimedEngine(lambda rows: 20.0 + 2.0 * rows, copier(source, 0.3), budget={"rows": 16, "parallel": 16})
