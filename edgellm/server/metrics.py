@@ -17,7 +17,7 @@ from starlette.responses import Response
 
 import edgellm
 from edgellm.errors import EdgeLLMError
-from edgellm.model import ModelStatus
+from edgellm.model import ModelStatus, SpeculationStatus
 from edgellm.runtime.standing import Standing
 from edgellm.server.documented import TEXT_TYPE, answer
 from edgellm.server.models import Models
@@ -128,7 +128,43 @@ def _of_models(loaded: Loaded) -> Iterator[Metric]:
         for model, status in told:
             gauge.add_metric([model], getattr(status, field))
         yield gauge
+    yield from _of_speculation([(model, status.speculation) for model, status in told])
     yield from _counted([(model, status.metrics) for model, status in told])
+
+
+def _of_speculation(told: list[tuple[str, SpeculationStatus]]) -> Iterator[Metric]:
+    """What decides whether tokens are guessed ahead; the reason in words is in /health, for labels are to be few."""
+    from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily
+
+    state = GaugeMetricFamily(
+        "edgellm_speculation_state", "1 for the state that guessing ahead is in.", labels=["model", "state"]
+    )
+    speedup = GaugeMetricFamily(
+        "edgellm_speculation_speedup", "Of the last round, as it was expected; 1 for a plain step.", labels=["model"]
+    )
+    saved = GaugeMetricFamily(
+        "edgellm_speculation_saved_seconds", "By guesses since the start; below 0 where they cost.", labels=["model"]
+    )
+    rounds = CounterMetricFamily("edgellm_speculation_rounds", "Steps that verified guesses.", labels=["model"])
+    acceptance = GaugeMetricFamily(
+        "edgellm_speculation_acceptance", "Part of guesses made lately that came true.", labels=["model", "proposer"]
+    )
+    step = GaugeMetricFamily(
+        "edgellm_step_milliseconds", "A decode of so many rows, as it was measured.", labels=["model", "rows"]
+    )
+    draft = GaugeMetricFamily("edgellm_draft_token_milliseconds", "A token of the draft model.", labels=["model"])
+    for model, status in told:
+        state.add_metric([model, status.state], 1)
+        speedup.add_metric([model], status.speedup)
+        saved.add_metric([model], status.saved_ms / 1000)
+        rounds.add_metric([model], status.rounds)
+        for proposer, part in status.acceptance.items():
+            acceptance.add_metric([model, proposer], part)
+        for rows, milliseconds in status.step_ms.items():
+            step.add_metric([model, str(rows)], milliseconds)
+        if status.draft_ms is not None:
+            draft.add_metric([model], status.draft_ms)
+    yield from (state, speedup, saved, rounds, acceptance, step, draft)
 
 
 def _counted(snapshots: list[tuple[str, Snapshot]]) -> Iterator[Metric]:

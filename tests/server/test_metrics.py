@@ -7,7 +7,7 @@ from typing import Any
 from prometheus_client.parser import text_string_to_metric_families
 
 from edgellm.events import Timings
-from edgellm.model import ModelStatus
+from edgellm.model import ModelStatus, SpeculationStatus
 from edgellm.telemetry.metrics import ModelMetrics, Registry
 from tests.doubles.echo_model import EchoModel
 from tests.doubles.live_server import LiveServer, wait_until
@@ -24,7 +24,19 @@ class Counting(EchoModel):
         counted.ended(
             "stop", Timings(prompt_n=30, cache_n=10, predicted_n=8, predicted_ms=70, draft_n=5, draft_n_accepted=4)
         )
-        return ModelStatus(waiting=3, running=2, cells_used=100, cells_total=512, metrics=registry.snapshot())
+        guessing = SpeculationStatus(
+            state="on",
+            reason="not worth it here",
+            step_ms={1: 40.0, 8: 72.5},
+            draft_ms=11.5,
+            acceptance={"ngram": 0.75},
+            speedup=1.5,
+            rounds=6,
+            saved_ms=-250.0,
+        )
+        return ModelStatus(
+            waiting=3, running=2, cells_used=100, cells_total=512, speculation=guessing, metrics=registry.snapshot()
+        )
 
 
 def scraped(server: LiveServer) -> dict[str, list[Any]]:
@@ -82,3 +94,28 @@ def test_what_a_model_counts() -> None:
     assert value(found["edgellm_requests"], "edgellm_requests_total", outcome="stop", **one) == 1
     pace = found["edgellm_decode_seconds_per_token"]
     assert value(pace, "edgellm_decode_seconds_per_token_count", **one) == 1
+
+
+def test_why_tokens_are_guessed_ahead_or_not() -> None:
+    from tests.doubles.live_server import live_server
+
+    with live_server(Counting()) as server:
+        found = scraped(server)
+    assert [(each.labels["state"], each.value) for each in found["edgellm_speculation_state"]] == [("on", 1)]
+    for name, expected in (
+        ("edgellm_speculation_speedup", 1.5),
+        ("edgellm_speculation_saved_seconds", -0.25),
+        ("edgellm_draft_token_milliseconds", 11.5),
+    ):
+        assert value(found[name], name, model="echo") == expected
+    assert value(found["edgellm_speculation_rounds"], "edgellm_speculation_rounds_total", model="echo") == 6
+    acceptance = found["edgellm_speculation_acceptance"]
+    assert value(acceptance, "edgellm_speculation_acceptance", model="echo", proposer="ngram") == 0.75
+    steps = found["edgellm_step_milliseconds"]
+    assert {each.labels["rows"]: each.value for each in steps} == {"1": 40.0, "8": 72.5}
+
+
+def test_of_a_model_that_was_not_timed_nothing_is_made_up(server: LiveServer) -> None:
+    found = scraped(server)
+    assert [each.labels["state"] for each in found["edgellm_speculation_state"]] == ["off"]
+    assert not any(found.get(name) for name in ("edgellm_step_milliseconds", "edgellm_draft_token_milliseconds"))
