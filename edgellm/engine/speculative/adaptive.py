@@ -31,8 +31,10 @@ _HASTE = 0.8
 _TELL_S = 20.0
 """Between two times that what was learned is kept."""
 
-_GOES_ON = 1
-"""Times as long as it has gone on, at most, that a copy is trusted to go on: an answer may end with what it quotes."""
+_QUOTED = 8
+"""Tokens of a copy that promise nothing, for an answer may end with what it quotes; for as many as there are more it is
+trusted to go on.
+"""
 
 _RETRY_S = 10.0
 """After a calibration that told nothing, before the next."""
@@ -289,7 +291,7 @@ class AdaptiveProposer:
     def _whole(self, sequence: Sequence, watched: _Watched, left: int, now: float) -> float:
         """Milliseconds that the request takes in all, at least: a copy goes on for a while, if its source lasts."""
         trail = watched.trail
-        copied = min(trail.source_left, _GOES_ON * trail.run) if trail is not None else 0
+        copied = min(trail.source_left, max(0, trail.run - _QUOTED)) if trail is not None else 0
         rest = min(left, max(0.0, self._short - sequence.generated, copied))
         return 1000 * (now - watched.account.began) + _HASTE * rest * self.times.at(1)
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 SHARE = 0.01
 """Of a request's time that speculation may lose in all."""
 
-_PLANNED = 0.9
+_PLANNED = 0.85
 """Of the share, as far as rounds go knowingly: how steps scatter is counted, but only in the mean."""
 
 _SLOW = 1.25

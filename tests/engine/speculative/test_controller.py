@@ -71,7 +71,7 @@ def test_what_drafts_cost_counts_before_they_are_verified() -> None:
 
 def test_no_more_is_guessed_than_could_be_borne_and_pay() -> None:
     made = controller("jagged")
-    assert [made.most(candidate(0.9, whole=whole), 1) for whole in (3_400, 3_700, 29_000, LONG)] == [0, 1, 15, 63]
+    assert [made.most(candidate(0.9, whole=whole), 1) for whole in (3_600, 3_900, 31_000, LONG)] == [0, 1, 15, 63]
     assert made.most(candidate(0.9, whole=LONG), 64) == 0
     # Each row costs a step, so that nothing pays even if all comes true.
     assert controller("linear").most(candidate(0.9), 1) in (0, 63)
@@ -171,7 +171,7 @@ def test_who_lost_by_the_others_drafts_comes_first_with_its_own() -> None:
     times = StepTimes()
     times.adopt({1: 21, 2: 29, 4: 37, 8: 45, 16: 53, 32: 87})
     made = Controller(times)
-    rich, poor = candidate(0.98, id=1), candidate(0.95, id=2, whole=10_000)
+    rich, poor = candidate(0.98, id=1), candidate(0.95, id=2, whole=10_500)
     assert made.decide([rich, candidate(0.95, id=2)], 30).drafted == 30
     poor.account.book(80.0, 0.0)
     assert made.decide([rich, poor], 30).lengths == {2: 2}
