@@ -124,7 +124,8 @@ async def test_a_long_conversation_mounts_only_what_is_near_the_reader(start) ->
 
 
 async def test_the_reader_stays_where_the_reader_is_while_it_streams(start) -> None:
-    text = "".join(f"Line {index}.\n\n" for index in range(80))
+    # So long that it is still written however late a busy machine looks.
+    text = "".join(f"Line {index}.\n\n" for index in range(2000))
     async with start(ScriptedModel([re.findall(r"\S+\s*", text)], delay_s=0.01)) as running:
         await running.ready()
         await running.type("Go")
